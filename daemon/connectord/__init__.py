@@ -1,0 +1,3 @@
+"""connectord triggers actions in external systems and never loses track of one."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,64 @@
+"""What an operator decides about a system's actions, as plain frozen values.
+
+All times are whole milliseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+OnTimeout: TypeAlias = Literal["todo", "close"]
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When failed connections are tried again (rules 7 to 13).
+
+    ``limit`` is how many attempts an action may have in all, 1 or more. The n-th automatic retry comes
+    ``delay_ms * factor ** (n - 1)`` after the failure, at most ``max_delay_ms``; ``jitter`` (0 to 1) adds up to
+    that share of it and never takes away.
+    """
+
+    limit: int = 5
+    delay_ms: int = 30_000
+    factor: float = 2.0
+    max_delay_ms: int = 3_600_000
+    jitter: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Assignee:
+    """Whom a To Do action is assigned to: a queue or a user, exactly one of the two."""
+
+    queue: str | None = None
+    user: str | None = None
+
+
+DEFAULT_ASSIGNEE = Assignee(queue="default")
+"""Where a To Do action goes when no allocation rule matches, so that none is left without a place."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationRule:
+    """One rule of rule 4's allocation. A field that is None matches everything."""
+
+    assignee: Assignee
+    reason: str | None = None
+    system: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Everything that the lifecycle has to know about an action's system.
+
+    ``timeout_ms`` is how long a response may take (rules 4 and 21). ``allocation`` is in order: the first rule
+    that matches wins.
+    """
+
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    timeout_ms: int = 14_400_000
+    response_expected: bool = True
+    on_timeout: OnTimeout = "todo"
+    heartbeat_extends: bool = False
+    allocation: tuple[AllocationRule, ...] = ()

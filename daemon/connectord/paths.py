@@ -1,0 +1,19 @@
+"""Where things are when nobody says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def default_state_directory(environ: Mapping[str, str]) -> Path:
+    """``$STATE_DIRECTORY`` as systemd sets it, else ``/var/lib/connectord``."""
+    # systemd joins several directories with colons; ours is the first
+    directory = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return Path(directory or "/var/lib/connectord")
+
+
+def default_control_socket(environ: Mapping[str, str]) -> Path:
+    """``$RUNTIME_DIRECTORY/control.sock`` as systemd sets it, else ``/run/connectord/control.sock``."""
+    directory = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    return Path(directory or "/run/connectord") / "control.sock"

@@ -1,0 +1,1 @@
+"""connectord's generic HTTP adapter."""
