@@ -1,0 +1,100 @@
+"""An action as the lifecycle sees it: a frozen value, without the custom data that only travels along.
+
+All times are whole milliseconds since the epoch, UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from connectord.lifecycle.policy import Assignee
+
+
+class State(StrEnum):
+    """The six states of lifecycle.md."""
+
+    PENDING = "pending"
+    ATTEMPTING = "attempting"
+    WAITING = "waiting"
+    TODO = "todo"
+    IN_PROGRESS = "in_progress"
+    CLOSED = "closed"
+
+
+class Reason(StrEnum):
+    """Why an action is To Do (rules 3 and 4)."""
+
+    UPDATED_BY_INTEGRATION = "updated_by_integration"
+    TIMEOUT = "timeout"
+
+
+class Resolution(StrEnum):
+    """How an action was closed."""
+
+    DONE_SUCCESSFULLY = "done_successfully"
+    NOT_DONE_SUCCESSFULLY = "not_done_successfully"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing to trigger in one external system, for one case."""
+
+    id: str
+    system: str
+    submitted_at: int
+    case_id: str | None = None
+    owner: str | None = None
+    state: State = State.PENDING
+    reason: Reason | None = None
+    resolution: Resolution | None = None
+    rejected_reason: str | None = None
+
+    attempts: int = 0
+    """Attempts begun so far, the first and the manual ones counted."""
+    due_at: int | None = None
+    """When the next attempt is due; only while pending."""
+    scheduled_at: int | None = None
+    """When the next automatic attempt is due. A manual retry moves ``due_at`` and leaves this (rule 13)."""
+    manual: bool = False
+    """Whether the attempt that is due or under way was asked for by a person (rule 8)."""
+    backoff_step: int = 0
+    """How many automatic retries have been scheduled; the exponent of rule 13."""
+    limit_at_failure: int | None = None
+    """The retry limit in force at the last failed attempt (rule 10)."""
+    error_at: int | None = None
+    error_message: str | None = None
+
+    deadline: int | None = None
+    """Until when a response is awaited; only while waiting."""
+    response_digest: str | None = None
+    """Of the response that decided the action, so that the same one is known when it comes again (rule 15)."""
+    progress_at: int | None = None
+    progress_text: str | None = None
+    progress_percent: float | None = None
+
+    queue: str | None = None
+    """The queue that a To Do action was allocated to; where it goes back to when it is released."""
+    user: str | None = None
+    """Who has it, or is meant to take it."""
+    closed_at: int | None = None
+
+    @property
+    def assignee(self) -> Assignee | None:
+        """Whom the action is shown as assigned to: the user if there is one, else the queue."""
+        if self.user is not None:
+            return Assignee(user=self.user)
+        if self.queue is not None:
+            return Assignee(queue=self.queue)
+        return None
+
+    def shown_limit(self, limit_today: int | None) -> int | None:
+        """Rule 10: the larger of today's limit and the one in force at the last failed attempt.
+
+        ``limit_today`` is None where the system is no longer configured.
+        """
+        if limit_today is None:
+            return self.limit_at_failure
+        if self.limit_at_failure is None:
+            return limit_today
+        return max(limit_today, self.limit_at_failure)

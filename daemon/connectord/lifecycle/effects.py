@@ -1,0 +1,69 @@
+"""What has to be written along with a change of an action, in the same transaction (rule 18)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+
+class AttemptOutcome(StrEnum):
+    """What an attempt came to."""
+
+    TAKEN = "taken"
+    SUCCEEDED = "succeeded"
+    REJECTED = "rejected"
+    NOT_CONNECTED = "not_connected"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAttempt:
+    """Record that attempt ``number`` begins, before its first byte leaves (rule 14)."""
+
+    number: int
+    manual: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EndAttempt:
+    """Record what attempt ``number`` came to. An attempt ends once: a second end changes nothing."""
+
+    number: int
+    outcome: AttemptOutcome
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MergeData:
+    """Merge custom data into the action's and its case's: top-level fields replace those of the same name."""
+
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class KeepLateResponse:
+    """Record a response that came too late to decide anything (rule 15)."""
+
+    digest: str
+    status: str
+    reason: str | None
+    data: Mapping[str, Any]
+
+
+class Notice(StrEnum):
+    """Why a case owner is notified."""
+
+    ATTEMPTS_EXHAUSTED = "attempts_exhausted"
+    CLOSED_BY_HAND = "closed_by_hand"
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyOwner:
+    """Put a notification for the case owner into the outbox (rules 5 and 9)."""
+
+    notice: Notice
+
+
+Effect: TypeAlias = OpenAttempt | EndAttempt | MergeData | KeepLateResponse | NotifyOwner

@@ -1,0 +1,254 @@
+"""What the rows of the table check and do: conditions and steps, each a pure function of action, event and moment.
+
+A condition's docstring is its wording in docs/lifecycle.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+from connectord.lifecycle import events as on
+from connectord.lifecycle.action import Action, Reason, Resolution, State
+from connectord.lifecycle.allocation import allocate
+from connectord.lifecycle.effects import Effect, KeepLateResponse, MergeData, Notice, NotifyOwner, OpenAttempt
+from connectord.lifecycle.policy import DEFAULT_ASSIGNEE, Policy
+from connectord.lifecycle.retry import respect_retry_after, retry_delay_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The circumstances of an event: when it happens, under which policy, with which random draw (0 to 1)."""
+
+    now: int
+    policy: Policy
+    draw: float = 0.0
+
+
+Result: TypeAlias = tuple[Action, tuple[Effect, ...]]
+
+
+# -- conditions ----------------------------------------------------------------------------------------------------
+
+
+def limit_reached(action: Action, event: Any, moment: Moment) -> bool:
+    """the retry limit is reached"""
+    return 0 < moment.policy.retry.limit <= action.attempts
+
+
+def not_the_attempt_under_way(action: Action, event: Any, moment: Moment) -> bool:
+    """it is not about the attempt under way"""
+    return bool(event.attempt != action.attempts)
+
+
+def no_response_expected(action: Action, event: Any, moment: Moment) -> bool:
+    """response_expected = false"""
+    return not moment.policy.response_expected
+
+
+def deadline_ahead(action: Action, event: Any, moment: Moment) -> bool:
+    """the deadline is still ahead"""
+    return action.deadline is not None and moment.now < action.deadline
+
+
+def closes_on_timeout(action: Action, event: Any, moment: Moment) -> bool:
+    """on_timeout = "close" """
+    return moment.policy.on_timeout == "close"
+
+
+def heartbeat_extends(action: Action, event: Any, moment: Moment) -> bool:
+    """heartbeat_extends = true"""
+    return moment.policy.heartbeat_extends
+
+
+def same_response_again(action: Action, event: Any, moment: Moment) -> bool:
+    """it is the response that decided the action"""
+    return bool(action.response_digest == event.digest)
+
+
+# -- steps ---------------------------------------------------------------------------------------------------------
+
+
+def stay(action: Action, event: Any, moment: Moment) -> Result:
+    return action, ()
+
+
+def start_attempt(action: Action, event: on.AttemptStarted, moment: Moment) -> Result:
+    number = action.attempts + 1
+    started = replace(action, state=State.ATTEMPTING, attempts=number, due_at=None)
+    return started, (OpenAttempt(number, action.manual),)
+
+
+def await_response(action: Action, event: on.TakenBySystem, moment: Moment) -> Result:
+    waiting = replace(
+        action,
+        state=State.WAITING,
+        deadline=moment.now + moment.policy.timeout_ms,
+        scheduled_at=None,
+        manual=False,
+        error_at=None,
+        error_message=None,
+    )
+    return waiting, ()
+
+
+def _close(action: Action, resolution: Resolution, now: int, **changes: Any) -> Action:
+    return replace(
+        action,
+        state=State.CLOSED,
+        resolution=resolution,
+        closed_at=now,
+        due_at=None,
+        scheduled_at=None,
+        manual=False,
+        deadline=None,
+        **changes,
+    )
+
+
+def close_taken(action: Action, event: on.TakenBySystem, moment: Moment) -> Result:
+    closed = _close(action, Resolution.DONE_SUCCESSFULLY, moment.now, error_at=None, error_message=None)
+    return closed, ()
+
+
+def close_successful(action: Action, event: on.SuccessReceived, moment: Moment) -> Result:
+    closed = _close(
+        action,
+        Resolution.DONE_SUCCESSFULLY,
+        moment.now,
+        response_digest=event.digest,
+        error_at=None,
+        error_message=None,
+    )
+    return closed, _merge(event.data)
+
+
+def _hand_to_people(action: Action, reason: Reason, moment: Moment, **changes: Any) -> Action:
+    assignee = allocate(action, reason, moment.policy.allocation)
+    return replace(
+        action,
+        state=State.TODO,
+        reason=reason,
+        queue=assignee.queue,
+        user=assignee.user,
+        due_at=None,
+        scheduled_at=None,
+        manual=False,
+        deadline=None,
+        error_at=None,
+        error_message=None,
+        **changes,
+    )
+
+
+def hand_over_rejected(action: Action, event: on.FailureReceived, moment: Moment) -> Result:
+    todo = _hand_to_people(
+        action,
+        Reason.UPDATED_BY_INTEGRATION,
+        moment,
+        rejected_reason=event.reason,
+        response_digest=event.digest,
+    )
+    return todo, _merge(event.data)
+
+
+def hand_over_timed_out(action: Action, event: on.DeadlinePassed, moment: Moment) -> Result:
+    return _hand_to_people(action, Reason.TIMEOUT, moment), ()
+
+
+def close_timed_out(action: Action, event: on.DeadlinePassed, moment: Moment) -> Result:
+    return _close(action, Resolution.NOT_DONE_SUCCESSFULLY, moment.now, reason=Reason.TIMEOUT), ()
+
+
+def _failed(action: Action, message: str, moment: Moment) -> Action:
+    return replace(
+        action,
+        error_at=moment.now,
+        error_message=message,
+        limit_at_failure=moment.policy.retry.limit,
+        manual=False,
+    )
+
+
+def retry_later(action: Action, event: on.ConnectionFailed, moment: Moment) -> Result:
+    failed = _failed(action, event.message, moment)
+    if action.manual and action.scheduled_at is not None:
+        # rule 13: a manual retry does not change the schedule of the tries after it
+        due_at = max(action.scheduled_at, moment.now)
+        step = action.backoff_step
+    else:
+        due_at = moment.now + retry_delay_ms(moment.policy.retry, action.backoff_step, moment.draw)
+        step = action.backoff_step + 1
+    due_at = respect_retry_after(due_at, moment.now, event.retry_after_ms)
+    return replace(failed, state=State.PENDING, due_at=due_at, scheduled_at=due_at, backoff_step=step), ()
+
+
+def retry_at_once(action: Action, event: on.AttemptInterrupted, moment: Moment) -> Result:
+    failed = _failed(action, event.message, moment)
+    return replace(failed, state=State.PENDING, due_at=moment.now, scheduled_at=moment.now), ()
+
+
+def close_exhausted(action: Action, event: Any, moment: Moment) -> Result:
+    closed = _close(action, Resolution.NOT_DONE_SUCCESSFULLY, moment.now)
+    return closed, (NotifyOwner(Notice.ATTEMPTS_EXHAUSTED),)
+
+
+def fail_and_close_exhausted(
+    action: Action, event: on.ConnectionFailed | on.AttemptInterrupted, moment: Moment
+) -> Result:
+    return close_exhausted(_failed(action, event.message, moment), event, moment)
+
+
+def make_due_now(action: Action, event: on.RetryRequested, moment: Moment) -> Result:
+    # one that is due already keeps its place in the lane
+    due_at = moment.now if action.due_at is None else min(action.due_at, moment.now)
+    return replace(action, due_at=due_at, manual=True), ()
+
+
+def show_progress(action: Action, event: on.HeartbeatReceived, moment: Moment) -> Result:
+    shown = replace(action, progress_at=moment.now, progress_text=event.text, progress_percent=event.percent)
+    return shown, ()
+
+
+def show_progress_and_extend(action: Action, event: on.HeartbeatReceived, moment: Moment) -> Result:
+    shown, _ = show_progress(action, event, moment)
+    return replace(shown, deadline=moment.now + moment.policy.timeout_ms), ()
+
+
+def keep_late(action: Action, event: Any, moment: Moment) -> Result:
+    match event:
+        case on.SuccessReceived():
+            late = KeepLateResponse(event.digest, "success", None, event.data)
+        case on.FailureReceived():
+            late = KeepLateResponse(event.digest, "failure", event.reason, event.data)
+        case _:
+            late = KeepLateResponse(event.digest, "progress", event.text, {})
+    return action, (late,)
+
+
+def take(action: Action, event: on.Took, moment: Moment) -> Result:
+    return replace(action, state=State.IN_PROGRESS, user=event.user), ()
+
+
+def release(action: Action, event: on.Released, moment: Moment) -> Result:
+    return replace(action, state=State.TODO, user=None, queue=action.queue or DEFAULT_ASSIGNEE.queue), ()
+
+
+def hand_on(action: Action, event: on.Assigned, moment: Moment) -> Result:
+    return replace(action, state=State.TODO, user=event.user, queue=event.queue or action.queue), ()
+
+
+def complete(action: Action, event: on.Completed, moment: Moment) -> Result:
+    if event.successful:
+        return _close(action, Resolution.DONE_SUCCESSFULLY, moment.now), _merge(event.data)
+    closed = _close(action, Resolution.NOT_DONE_SUCCESSFULLY, moment.now)
+    return closed, (*_merge(event.data), NotifyOwner(Notice.CLOSED_BY_HAND))
+
+
+def cancel(action: Action, event: on.Cancelled, moment: Moment) -> Result:
+    closed = _close(action, Resolution.NOT_DONE_SUCCESSFULLY, moment.now)
+    return closed, (NotifyOwner(Notice.CLOSED_BY_HAND),)
+
+
+def _merge(data: Any) -> tuple[Effect, ...]:
+    return (MergeData(data),) if data else ()
