@@ -1,0 +1,62 @@
+"""Wall-clock time, handed in everywhere so that a test can put a simulated one in its place.
+
+What lies on disk and what people read is wall-clock time; how long to sleep is computed from it, and slept on trio's
+monotonic clock.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+import trio
+
+LONGEST_SLEEP_SECONDS = 30.0
+"""No timer sleeps longer in one piece, so that a jump of the wall clock is noticed after that time at most."""
+
+
+class Clock(Protocol):
+    """Where the daemon gets the time from."""
+
+    def now_ms(self) -> int:
+        """Whole milliseconds since the epoch, UTC. May be called from any thread."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+
+class Alarm:
+    """One timer that can be set from anywhere in the trio thread, and that one task waits for.
+
+    It remembers the earliest time that it was set to. A lane has one, however many actions it has pending.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._at: int | None = None
+        self._moved = trio.Event()
+
+    def set(self, at_ms: int | None) -> None:
+        """Go off at ``at_ms``, unless it is set to an earlier time already. None changes nothing."""
+        if at_ms is not None and (self._at is None or at_ms < self._at):
+            self._at = at_ms
+            self._moved.set()
+
+    async def wait(self) -> None:
+        """Wait until the time it is set to has come, then clear it."""
+        while True:
+            self._moved = trio.Event()
+            if self._at is None:
+                await self._moved.wait()
+                continue
+            remaining_ms = self._at - self._clock.now_ms()
+            if remaining_ms <= 0:
+                self._at = None
+                return
+            with trio.move_on_after(min(remaining_ms / 1000, LONGEST_SLEEP_SECONDS)):
+                await self._moved.wait()

@@ -1,0 +1,182 @@
+"""Secrets: never in the file, only named there.
+
+``{ credential = "NAME" }`` reads ``$CREDENTIALS_DIRECTORY/NAME``, as systemd's LoadCredential= provides it, and
+``{ env = "NAME" }`` an environment variable.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+import pydantic
+
+from connectord.config.positions import KeyPath
+from connectord.config.tables import Problems
+
+STARS = "**********"
+"""What is shown in a secret's place."""
+
+LARGEST_CREDENTIAL = 1_048_576
+"""The most bytes that a credential's file may have."""
+
+_KINDS = ("credential", "env")
+_PLACEHOLDER = "unavailable"
+
+
+class Secrets:
+    """Puts secrets into values and remembers them."""
+
+    def __init__(self, environ: Mapping[str, str], problems: Problems) -> None:
+        self._environ = environ
+        self._problems = problems
+        self._values: dict[str, None] = {}
+        self.resolved: set[KeyPath] = set()
+        """Where secrets were put in."""
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """Every secret that was read, each once."""
+        return tuple(self._values)
+
+    def resolve(self, value: Any, path: KeyPath, expected: Any = str) -> Any:
+        """``value`` with each secret put in where ``expected``, the annotation of a field, wants no table.
+
+        A table named for what it holds, such as ``headers = { env = "test" }``, stays a table where the model wants
+        one. A secret that cannot be read becomes a problem at its key, and some text in its place.
+        """
+        options = _options(expected)
+        if isinstance(value, list):
+            items = next((_item_type(option) for option in options if _is_list(option)), Any)
+            return [self.resolve(item, (*path, index), items) for index, item in enumerate(value)]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1 and next(iter(value)) in _KINDS and not all(_is_table(option) for option in options):
+            return self._read(value, path)
+        for option in options:
+            if _is_model(option):
+                fields = _field_types(option)
+                # an unknown key is left alone: it is reported as such, whatever it holds
+                return {
+                    key: self.resolve(item, (*path, key), fields[key]) if key in fields else item
+                    for key, item in value.items()
+                }
+            if _is_table(option):
+                items = (*get_args(option), Any, Any)[1]
+                return {key: self.resolve(item, (*path, key), items) for key, item in value.items()}
+        return value
+
+    def resolve_all(self, values: Mapping[str, Any], path: KeyPath) -> dict[str, Any]:
+        """A table whose every value may be a string: :meth:`resolve` for each of them."""
+        return {key: self.resolve(item, (*path, key), Any) for key, item in values.items()}
+
+    def hide(self, text: str) -> str:
+        """``text`` with stars in the place of every secret."""
+        return hide_secrets(text, self._values)
+
+    def _read(self, reference: Mapping[str, Any], path: KeyPath) -> str:
+        [(kind, name)] = reference.items()
+        try:
+            value = self._credential(_name(name)) if kind == "credential" else self._variable(_name(name))
+        except ValueError as error:
+            self._problems.add(path, str(error))
+            return _PLACEHOLDER
+        self._values[value] = None
+        self.resolved.add(path)
+        return value
+
+    def _variable(self, name: str) -> str:
+        value = self._environ.get(name)
+        if value is None:
+            raise ValueError(f"the environment variable {name} is not set: set it for the daemon")
+        if not value:
+            raise ValueError(f"the environment variable {name} is empty: set it to the secret")
+        return value
+
+    def _credential(self, name: str) -> str:
+        directory = self._environ.get("CREDENTIALS_DIRECTORY")
+        if not directory:
+            raise ValueError(
+                f"$CREDENTIALS_DIRECTORY is not set: add LoadCredential={name}:FILE to the systemd unit, or set "
+                f"it to a directory that holds a file {name}"
+            )
+        file = Path(directory, name)
+        try:
+            with file.open("rb") as stream:
+                content = stream.read(LARGEST_CREDENTIAL + 1)
+        except FileNotFoundError:
+            raise ValueError(
+                f"there is no file {name} in $CREDENTIALS_DIRECTORY ({directory}): add LoadCredential={name}:FILE "
+                "to the systemd unit"
+            ) from None
+        except OSError as error:
+            raise ValueError(f"{file} cannot be read: {error.strerror}") from error
+        if len(content) > LARGEST_CREDENTIAL:
+            raise ValueError(f"{file} has more than {LARGEST_CREDENTIAL} bytes")
+        try:
+            value = content.decode().removesuffix("\n")
+        except UnicodeDecodeError:
+            # the error would carry the secret's bytes along
+            raise ValueError(f"{file} is not UTF-8 text") from None
+        if not value:
+            raise ValueError(f"{file} is empty: put the secret into it")
+        return value
+
+
+def hide_secrets(text: str, secrets: Collection[str]) -> str:
+    """``text`` with stars in the place of every one of ``secrets``, also where it stands there quoted."""
+    # the longest first, for one may be part of another
+    for secret in sorted(secrets, key=len, reverse=True):
+        for spelling in {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]}:
+            text = text.replace(spelling, STARS)
+    return text
+
+
+def _name(name: object) -> str:
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise ValueError("the name of a secret must be a string, and not empty")
+    if "/" in name or name in (".", ".."):
+        raise ValueError(f'"{name}" is no name of a secret: it names a file or a variable, and may not contain "/"')
+    return name
+
+
+def _options(annotation: Any) -> list[Any]:
+    origin = get_origin(annotation)
+    if origin in (Union, UnionType):
+        return [option for part in get_args(annotation) for option in _options(part)]
+    if hasattr(annotation, "__metadata__"):
+        return _options(get_args(annotation)[0])
+    if hasattr(annotation, "__value__"):
+        return _options(annotation.__value__)
+    return [] if annotation is type(None) else [annotation]
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel)
+
+
+def _is_table(annotation: Any) -> bool:
+    origin = get_origin(annotation) or annotation
+    return _is_model(annotation) or (isinstance(origin, type) and issubclass(origin, Mapping))
+
+
+def _is_list(annotation: Any) -> bool:
+    origin = get_origin(annotation) or annotation
+    return isinstance(origin, type) and issubclass(origin, Collection) and not _is_table(annotation) and origin is not str
+
+
+def _item_type(annotation: Any) -> Any:
+    return (*get_args(annotation), Any)[0]
+
+
+def _field_types(model: type[pydantic.BaseModel]) -> dict[str, Any]:
+    return {key: field.annotation for name, field in model.model_fields.items() for key in key_names(name, field)}
+
+
+def key_names(name: str, field: pydantic.fields.FieldInfo) -> list[str]:
+    """The keys that a model takes for its field ``name``."""
+    alias = field.validation_alias
+    return [alias] if isinstance(alias, str) else [name]

@@ -1,0 +1,132 @@
+"""The configuration as the rest of the daemon sees it: plain frozen values, already checked.
+
+All times are whole milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+import pydantic
+
+from connectord.adapters import AdapterSettings
+from connectord.lifecycle.policy import Policy
+
+LogFormat: TypeAlias = Literal["json", "console"]
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+NotifyKind: TypeAlias = Literal["log", "command", "webhook", "smtp"]
+Role: TypeAlias = Literal["viewer", "operator", "admin"]
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonSettings:
+    """``[daemon]``. ``drain_ms`` is how long a stop waits for the attempts under way, 1 or more."""
+
+    state_directory: Path
+    control_socket: Path
+    log_format: LogFormat = "json"
+    log_level: LogLevel = "info"
+    drain_ms: int = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackSettings:
+    """``[callbacks]``: where to listen, and the address that external systems are told.
+
+    ``port`` 0 stands for any free one. ``public_url`` ends without a slash. Where ``public_url_given`` is false
+    it was made from ``host`` and ``port``, and whoever binds port 0 has to put the real port in.
+    """
+
+    host: str
+    port: int
+    public_url: str
+    public_url_given: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most ``count`` attempts (1 or more) begin in ``per_ms`` milliseconds."""
+
+    count: int
+    per_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SystemConfig:
+    """``[systems.NAME]``: one external system.
+
+    ``settings`` is an instance of the adapter's ``Settings``. ``concurrency`` (1 to 1000) is how many attempts
+    may be under way at once; ``attempt_timeout_ms`` is the hard limit on one of them. ``rate`` None is no limit.
+    """
+
+    name: str
+    adapter: str
+    settings: AdapterSettings
+    concurrency: int = 16
+    rate: Rate | None = None
+    attempt_timeout_ms: int = 120_000
+    policy: Policy = field(default_factory=Policy)
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpSettings:
+    """The mail server of ``[notify]``. ``username`` and ``password`` are both set or both None."""
+
+    host: str
+    sender: str
+    port: int = 25
+    username: str | None = None
+    password: pydantic.SecretStr | None = None
+    starttls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NotifySettings:
+    """``[notify]``: how case owners hear of rule 9.
+
+    ``command`` is set where ``kind`` is "command", ``url`` where it is "webhook", ``smtp`` where it is "smtp".
+    """
+
+    kind: NotifyKind = "log"
+    command: tuple[str, ...] = field(default=(), repr=False)
+    url: str | None = field(default=None, repr=False)
+    smtp: SmtpSettings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRule:
+    """A peer of the control socket with this uid, or in the group with this gid, has the role."""
+
+    role: Role
+    kind: Literal["uid", "gid"]
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSettings:
+    """``[control]``. No rules means: root and the daemon's own uid are admin, everybody else is refused."""
+
+    roles: tuple[RoleRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole configuration.
+
+    ``source`` is the file it came from, None if there was none. ``digest`` is the SHA-256 of the file's bytes in
+    hex; secrets are not part of it. ``systems`` is in the order of the file. ``secrets`` are the values that must
+    never show anywhere, none of them empty.
+    """
+
+    source: Path | None
+    digest: str
+    daemon: DaemonSettings
+    callbacks: CallbackSettings
+    systems: Mapping[str, SystemConfig] = field(default_factory=lambda: MappingProxyType({}))
+    notify: NotifySettings = field(default_factory=NotifySettings)
+    control: ControlSettings = field(default_factory=ControlSettings)
+    secrets: tuple[str, ...] = field(default=(), repr=False)

@@ -1,0 +1,240 @@
+"""What the ledger needs of a store, as a protocol, and the plain values that go in and out.
+
+Everything here is synchronous: the ledger calls it through an executor, one call per batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from connectord.lifecycle.action import Action
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Executor(Protocol):
+    """Where the store's calls run: a thread in the daemon, the calling task itself in a simulation."""
+
+    async def run(self, function: Callable[..., T], *args: Any) -> T:
+        """Run ``function(*args)`` and return what it returns."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NewAction:
+    """An action to be inserted, with what only travels along. ``data`` is JSON text."""
+
+    action: Action
+    data: str
+    key: str | None = None
+    payload_digest: bytes | None = None
+    rerun_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DueAction:
+    """A pending action that is due, with all that an attempt needs. ``data`` and ``case_data`` are JSON text."""
+
+    action: Action
+    owner: str | None
+    data: str
+    case_data: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHolder:
+    """The action that holds a key (rule 17)."""
+
+    action_id: str
+    payload_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """One line of the history (rule 18). ``seq`` is the order in which everything happened."""
+
+    seq: int
+    action_id: str
+    at: int
+    from_state: str | None
+    to_state: str
+    event: str
+    rules: str
+    why: str
+    who: str
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """One attempt. ``ended_at`` and ``outcome`` are None while it is under way."""
+
+    action_id: str
+    number: int
+    manual: bool
+    started_at: int
+    ended_at: int | None
+    outcome: str | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnd:
+    """The end of one attempt."""
+
+    action_id: str
+    number: int
+    ended_at: int
+    outcome: str
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LateResponse:
+    """A response that came too late to decide anything (rule 15). ``data`` is JSON text."""
+
+    action_id: str
+    digest: str
+    at: int
+    status: str
+    reason: str | None
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaseChange:
+    """A case that an action was submitted for: made if new, its owner replaced if one is given."""
+
+    case_id: str
+    owner: str | None
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class DataMerge:
+    """Custom data to be merged into an action's and its case's, top-level field by field."""
+
+    action_id: str
+    case_id: str | None
+    data: dict[str, Any]
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A notification to be delivered to a case owner (rules 5 and 9)."""
+
+    action_id: str
+    case_id: str | None
+    owner: str | None
+    notice: str
+    at: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxItem:
+    """A notification as the notifier gets it."""
+
+    seq: int
+    row: OutboxRow
+    tries: int
+
+
+@dataclass(slots=True)
+class WriteSet:
+    """Everything that one transaction writes, in the order in which the store writes it."""
+
+    cases: list[CaseChange] = field(default_factory=list)
+    inserted: list[NewAction] = field(default_factory=list)
+    updated: dict[str, Action] = field(default_factory=dict)
+    merges: list[DataMerge] = field(default_factory=list)
+    attempts: list[AttemptRow] = field(default_factory=list)
+    attempt_ends: list[AttemptEnd] = field(default_factory=list)
+    late_responses: list[LateResponse] = field(default_factory=list)
+    history: list[HistoryRow] = field(default_factory=list)
+    outbox: list[OutboxRow] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRecord:
+    """An action with all that a view of it shows. ``data`` and ``response_data`` are JSON text."""
+
+    action: Action
+    key: str | None
+    rerun_of: str | None
+    data: str
+    response_data: str
+    late_responses: tuple[LateResponse, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRecord:
+    """A case and its actions, the newest first. ``data`` is JSON text."""
+
+    id: str
+    owner: str | None
+    data: str
+    created_at: int
+    actions: tuple[ActionRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which actions a list holds. A field that is None matches everything; times are milliseconds."""
+
+    state: str | None = None
+    system: str | None = None
+    case_id: str | None = None
+    reason: str | None = None
+    resolution: str | None = None
+    since: int | None = None
+
+
+class WriteStore(Protocol):
+    """The one writer's side of a store. Not thread-safe: the ledger makes one call at a time.
+
+    Every method may raise :class:`connectord.errors.StoreFull` (try again later) or
+    :class:`connectord.errors.StoreFailed` (stop).
+    """
+
+    def begin(self) -> None: ...
+    def commit(self) -> None: ...
+    def rollback(self) -> None: ...
+    def write(self, changes: WriteSet) -> None: ...
+    def load_action(self, action_id: str) -> Action | None: ...
+    def load_record(self, action_id: str) -> ActionRecord | None: ...
+    def find_key(self, system: str, key: str) -> KeyHolder | None: ...
+    def due_actions(self, system: str, now: int, limit: int) -> Sequence[DueAction]: ...
+    def next_due_at(self, system: str) -> int | None: ...
+    def overdue_ids(self, now: int, limit: int) -> Sequence[str]: ...
+    def next_deadline(self) -> int | None: ...
+    def over_limit_ids(self, system: str, attempts: int, limit: int) -> Sequence[str]: ...
+    def open_attempts(self, limit: int) -> Sequence[tuple[str, int]]: ...
+    def last_seq(self) -> int: ...
+    def live_counts(self) -> dict[tuple[str, str], int]: ...
+    def case_owner(self, case_id: str) -> str | None: ...
+    def due_outbox(self, now: int, limit: int) -> Sequence[OutboxItem]: ...
+    def next_outbox_at(self) -> int | None: ...
+    def outbox_delivered(self, seq: int, at: int) -> None: ...
+    def outbox_failed(self, seq: int, error: str, next_try_at: int) -> None: ...
+    def set_paused(self, system: str, paused: bool, at: int, who: str) -> None: ...
+    def close(self) -> None: ...
+
+
+class ReadStore(Protocol):
+    """The readers' side of a store: sees what is committed, and never delays the writer."""
+
+    def record(self, action_id: str) -> ActionRecord | None: ...
+    def system_of(self, action_id: str) -> str | None: ...
+    def list_records(self, filters: Filters, after: str | None, limit: int) -> Sequence[ActionRecord]: ...
+    def case(self, case_id: str, limit: int) -> CaseRecord | None: ...
+    def history(self, action_id: str) -> Sequence[HistoryRow]: ...
+    def history_after(self, seq: int, limit: int) -> Sequence[HistoryRow]: ...
+    def attempts(self, action_id: str) -> Sequence[AttemptRow]: ...
+    def paused_systems(self) -> dict[str, str]: ...
+    def closed_ids(self, filters: Filters, limit: int) -> Sequence[str]: ...
+    def close(self) -> None: ...
