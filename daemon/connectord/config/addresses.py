@@ -17,13 +17,14 @@ def parse_bind(text: str) -> tuple[str, int]:
     Raises :class:`ValueError`, with how to write it.
     """
     host, colon, port = text.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not re.fullmatch(r"[0-9]{1,5}", port, re.ASCII):
         raise ValueError('must be HOST:PORT, such as "127.0.0.1:8470" or "[::1]:8470"')
     if int(port) > _HIGHEST_PORT:
         raise ValueError(f"the port must be from 0 (any free one) to {_HIGHEST_PORT}")
-    if bracketed:
-        return _ipv6(host[1:-1]), int(port)
+    if host.startswith("[") and host.endswith("]"):
+        if not is_ipv6(host[1:-1]):
+            raise ValueError('what stands in brackets must be an IPv6 address, such as "[::1]:8470"')
+        return host[1:-1], int(port)
     if ":" in host:
         raise ValueError(f'an IPv6 address stands in brackets: "[{host}]:{port}"')
     if not is_host(host):
@@ -84,8 +85,10 @@ def is_host(text: str) -> bool:
     return len(text) <= _LONGEST_HOST and _HOST_NAME.fullmatch(text) is not None
 
 
-def _ipv6(text: str) -> str:
+def is_ipv6(text: str) -> bool:
+    """Whether ``text`` is an IPv6 address, without brackets."""
     try:
-        return str(ipaddress.IPv6Address(text))
+        ipaddress.IPv6Address(text)
     except ValueError:
-        raise ValueError('what stands in brackets must be an IPv6 address, such as "[::1]:8470"') from None
+        return False
+    return True

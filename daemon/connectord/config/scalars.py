@@ -83,7 +83,7 @@ def duration(*, minimum_ms: int = 1, maximum_ms: int = TEN_YEARS_MS) -> Callable
 
     def read(value: object) -> int:
         if isinstance(value, int | float) and not isinstance(value, bool):
-            raise ValueError(f'must be a string with a unit: "{value}s" for seconds')
+            raise ValueError(f'must be a string with a unit: "{value}s" for seconds')  # noqa: TRY004 - as above
         if not isinstance(value, str):
             raise ValueError(f'must be a duration such as "30s", not {shown(value)}')  # noqa: TRY004 - as above
         milliseconds = parse_duration(value)

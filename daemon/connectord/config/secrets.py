@@ -7,13 +7,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any
 
-import pydantic
-
+from connectord.config.annotations import field_types, is_list, is_model, is_table, item_type, options_of, value_type
 from connectord.config.positions import KeyPath
 from connectord.config.tables import Problems
 
@@ -48,24 +46,25 @@ class Secrets:
         A table named for what it holds, such as ``headers = { env = "test" }``, stays a table where the model wants
         one. A secret that cannot be read becomes a problem at its key, and some text in its place.
         """
-        options = _options(expected)
+        options = options_of(expected)
         if isinstance(value, list):
-            items = next((_item_type(option) for option in options if _is_list(option)), Any)
+            items = next((item_type(option) for option in options if is_list(option)), Any)
             return [self.resolve(item, (*path, index), items) for index, item in enumerate(value)]
         if not isinstance(value, dict):
             return value
-        if len(value) == 1 and next(iter(value)) in _KINDS and not all(_is_table(option) for option in options):
+        if len(value) == 1 and next(iter(value)) in _KINDS and not all(is_table(option) for option in options):
             return self._read(value, path)
+        models = [option for option in options if is_model(option)]
+        fields = {key: kind for model in models for key, kind in field_types(model).items()}
+        if models:
+            # an unknown key is left alone: it is reported as such, whatever it holds
+            return {
+                key: self.resolve(item, (*path, key), fields[key]) if key in fields else item
+                for key, item in value.items()
+            }
         for option in options:
-            if _is_model(option):
-                fields = _field_types(option)
-                # an unknown key is left alone: it is reported as such, whatever it holds
-                return {
-                    key: self.resolve(item, (*path, key), fields[key]) if key in fields else item
-                    for key, item in value.items()
-                }
-            if _is_table(option):
-                items = (*get_args(option), Any, Any)[1]
+            if is_table(option):
+                items = value_type(option)
                 return {key: self.resolve(item, (*path, key), items) for key, item in value.items()}
         return value
 
@@ -141,42 +140,3 @@ def _name(name: object) -> str:
     if "/" in name or name in (".", ".."):
         raise ValueError(f'"{name}" is no name of a secret: it names a file or a variable, and may not contain "/"')
     return name
-
-
-def _options(annotation: Any) -> list[Any]:
-    origin = get_origin(annotation)
-    if origin in (Union, UnionType):
-        return [option for part in get_args(annotation) for option in _options(part)]
-    if hasattr(annotation, "__metadata__"):
-        return _options(get_args(annotation)[0])
-    if hasattr(annotation, "__value__"):
-        return _options(annotation.__value__)
-    return [] if annotation is type(None) else [annotation]
-
-
-def _is_model(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel)
-
-
-def _is_table(annotation: Any) -> bool:
-    origin = get_origin(annotation) or annotation
-    return _is_model(annotation) or (isinstance(origin, type) and issubclass(origin, Mapping))
-
-
-def _is_list(annotation: Any) -> bool:
-    origin = get_origin(annotation) or annotation
-    return isinstance(origin, type) and issubclass(origin, Collection) and not _is_table(annotation) and origin is not str
-
-
-def _item_type(annotation: Any) -> Any:
-    return (*get_args(annotation), Any)[0]
-
-
-def _field_types(model: type[pydantic.BaseModel]) -> dict[str, Any]:
-    return {key: field.annotation for name, field in model.model_fields.items() for key in key_names(name, field)}
-
-
-def key_names(name: str, field: pydantic.fields.FieldInfo) -> list[str]:
-    """The keys that a model takes for its field ``name``."""
-    alias = field.validation_alias
-    return [alias] if isinstance(alias, str) else [name]

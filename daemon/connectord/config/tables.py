@@ -39,10 +39,9 @@ class Problems:
         """Whether a problem at ``path`` or below it is already known."""
         return any(reported[: len(path)] == path for reported in self._paths)
 
-    def sorted(self, hide: Callable[[str], str]) -> list[Problem]:
-        """All problems in the order of their lines, their messages sent through ``hide``."""
-        ordered = sorted(self._found, key=lambda problem: problem.line)
-        return [Problem(each.file, each.line, each.key, hide(each.message)) for each in ordered]
+    def in_order(self) -> list[Problem]:
+        """All problems in the order of their lines."""
+        return sorted(self._found, key=lambda problem: problem.line)
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -75,6 +74,14 @@ class Table:
         """Record a problem at ``key``, which need not be there."""
         self._problems.add(self.at(key), message)
 
+    def here(self, message: str) -> None:
+        """Record a problem with the table as a whole."""
+        self._problems.add(self.path, message)
+
+    def with_values(self, change: Callable[[Mapping[str, Any], KeyPath], Mapping[str, Any]]) -> Table:
+        """The same table with what ``change`` makes of its values and its path."""
+        return Table(change(self.values, self.path), self.path, self._problems)
+
     def sound(self, *keys: str) -> bool:
         """Whether no problem was found so far with any of ``keys``."""
         return not any(self._problems.reported_within(self.at(key)) for key in keys)
@@ -104,7 +111,7 @@ class Table:
         self._known.append(key)
         elements = self.values.get(key, [])
         if not isinstance(elements, list):
-            self.problem(key, "must be an array, such as [\"...\"]")
+            self.problem(key, 'must be an array, such as ["..."]')
             return ()
         parsed = []
         for index, element in enumerate(elements):
@@ -176,7 +183,10 @@ def shown(value: object) -> str:
         return "a table"
     if isinstance(value, list):
         return "an array"
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    except ValueError:  # Python writes out no integers of more than 4300 digits
+        return "a number of very many digits"
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 

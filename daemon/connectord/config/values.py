@@ -21,6 +21,11 @@ LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 NotifyKind: TypeAlias = Literal["log", "command", "webhook", "smtp"]
 Role: TypeAlias = Literal["viewer", "operator", "admin"]
 
+DEFAULT_CONCURRENCY = 16
+DEFAULT_ATTEMPT_TIMEOUT_MS = 120_000
+DEFAULT_DRAIN_MS = 30_000
+DEFAULT_SMTP_PORT = 25
+
 
 @dataclass(frozen=True, slots=True)
 class DaemonSettings:
@@ -30,7 +35,7 @@ class DaemonSettings:
     control_socket: Path
     log_format: LogFormat = "json"
     log_level: LogLevel = "info"
-    drain_ms: int = 30_000
+    drain_ms: int = DEFAULT_DRAIN_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +71,9 @@ class SystemConfig:
     name: str
     adapter: str
     settings: AdapterSettings
-    concurrency: int = 16
+    concurrency: int = DEFAULT_CONCURRENCY
     rate: Rate | None = None
-    attempt_timeout_ms: int = 120_000
+    attempt_timeout_ms: int = DEFAULT_ATTEMPT_TIMEOUT_MS
     policy: Policy = field(default_factory=Policy)
 
 
@@ -78,7 +83,7 @@ class SmtpSettings:
 
     host: str
     sender: str
-    port: int = 25
+    port: int = DEFAULT_SMTP_PORT
     username: str | None = None
     password: pydantic.SecretStr | None = None
     starttls: bool = False

@@ -1,0 +1,336 @@
+"""One connection of the callback listener: its requests one after the other, under one moving deadline."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import h11
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from connectord.callbacks import answers
+from connectord.callbacks.answers import Answer, CallbackAnswer, problem
+from connectord.callbacks.limits import BadTokens, Limits
+from connectord.callbacks.requests import Head, fault, is_json, malformed, parse
+from connectord.callbacks.tokens import TokenKey
+from connectord.errors import InvalidCallback, NotFound, Overloaded, StoreError
+
+_PREFIX: Final = b"/callback/"
+_RECEIVE_BYTES: Final = 16 * 1024  # also of chunks, as thousands of tiny ones are read between two checkpoints
+_BODY_RECEIVE_BYTES: Final = 64 * 1024
+_DRAIN_GRACE_SECONDS: Final = 1.0  # for a peer that has connected and is about to send
+_FOREVER: Final = float("inf")
+
+
+class CallbackHandler(Protocol):
+    """Who takes the callbacks."""
+
+    async def handle_callback(self, action_id: str, headers: Mapping[str, str], body: bytes) -> CallbackAnswer:
+        """Take one callback whose token was verified; return after the commit. Header names are lower case.
+
+        Raises :class:`InvalidCallback` (answered with 400 and its message), :class:`NotFound` (404),
+        :class:`Overloaded` or :class:`StoreError` (503, try again); anything else is answered with 500.
+        Not cancelled when the peer goes away, and under no time limit of the listener's.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class Service:
+    """What all connections of one listener share."""
+
+    key: TokenKey
+    handler: CallbackHandler
+    limits: Limits
+    bad_tokens: BadTokens
+    log: FilteringBoundLogger
+    draining: bool = False
+    """Set once: answer what is under way, then close."""
+
+    connections: set[Connection] = field(default_factory=set)
+    """Those being served; the listener adds and removes them."""
+
+
+class _Phase(enum.Enum):
+    """What a connection is at, and so what to do when its deadline passes."""
+
+    NEW = enum.auto()
+    IDLE = enum.auto()
+    HEAD = enum.auto()
+    BODY = enum.auto()
+    HANDLING = enum.auto()
+    WRITING = enum.auto()
+    LINGERING = enum.auto()
+
+
+class Connection:
+    """Serves one stream until it is closed.
+
+    There is one cancel scope for the whole connection, and its deadline is moved from phase to phase: entering one
+    for every wait costs more than parsing a header.
+    """
+
+    __slots__ = ("_address", "_buffer", "_close", "_peer", "_phase", "_scope", "_searched", "_service", "_stream")
+
+    def __init__(self, stream: trio.abc.HalfCloseableStream, service: Service, *, address: str, port: int = 0) -> None:
+        """``address`` is the peer's: bad tokens are counted under it."""
+        self._stream = stream
+        self._service = service
+        self._address = address
+        self._peer = f"{address}:{port}"
+        self._buffer = bytearray()
+        self._searched = 0  # how much of the buffer holds no end of a head
+        self._close = False
+        self._phase = _Phase.NEW
+        self._scope = trio.CancelScope()
+
+    async def serve(self) -> None:
+        """Answer requests until the peer or a limit ends it, then close the stream. Raises nothing but Cancelled."""
+        service = self._service
+        try:
+            with self._scope:
+                self._enter(_Phase.NEW, service.limits.header_timeout_seconds)
+                if service.draining:
+                    self.drain()
+                await self._serve_requests()
+            if self._scope.cancelled_caught:
+                await self._give_up()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            service.log.debug("callback_peer_gone", peer=self._peer, phase=self._phase.name.lower())
+        finally:
+            await trio.aclose_forcefully(self._stream)
+
+    def drain(self) -> None:
+        """Close soon: at once between two requests, otherwise after the answer to the one under way."""
+        if self._phase is _Phase.IDLE:
+            self._scope.cancel()
+        elif self._phase is _Phase.NEW:
+            self._scope.deadline = min(self._scope.deadline, trio.current_time() + _DRAIN_GRACE_SECONDS)
+
+    def _enter(self, phase: _Phase, seconds: float) -> None:
+        self._phase = phase
+        self._scope.deadline = trio.current_time() + seconds
+
+    async def _serve_requests(self) -> None:
+        service = self._service
+        limits = service.limits
+        remaining = limits.max_requests_per_connection
+        while True:
+            head = await self._read_head()
+            if head is None:
+                return
+            if isinstance(head, Answer):
+                self._close = True
+                answer, head_only = head, False
+                self._log(answer, None)
+            else:
+                self._close = not head.keep_alive
+                answer = await self._answer(head)
+                head_only = head.method == b"HEAD"
+            remaining -= 1
+            if service.draining or remaining <= 0:
+                self._close = True
+            self._enter(_Phase.WRITING, limits.write_timeout_seconds)
+            await self._stream.send_all(answer.to_send(close=self._close, head_only=head_only))
+            if self._close:
+                await self._linger()
+                return
+            if service.draining:  # it began while the answer was sent, and a connection at work is not told
+                await self._linger()
+                return
+            self._enter(_Phase.IDLE, limits.idle_timeout_seconds)
+
+    async def _give_up(self) -> None:
+        """The deadline has passed, or draining has cut an idle connection: say so where the peer awaits an answer."""
+        limits = self._service.limits
+        if self._phase not in (_Phase.HEAD, _Phase.BODY):
+            return
+        if self._service.draining:
+            answer = answers.DRAINING
+        else:
+            answer = answers.SLOW_HEADERS if self._phase is _Phase.HEAD else answers.SLOW_BODY
+        self._log(answer, None)
+        with trio.move_on_after(limits.write_timeout_seconds + limits.linger_timeout_seconds):
+            await self._stream.send_all(answer.closing)
+            await self._linger()
+
+    async def _linger(self) -> None:
+        """Throw away what the peer still sends: closing with unread bytes resets the connection, and the reset can
+        take the answer away from a peer that has not read it yet."""
+        limits = self._service.limits
+        self._enter(_Phase.LINGERING, limits.linger_timeout_seconds)
+        await self._stream.send_eof()
+        thrown_away = 0
+        while thrown_away <= limits.max_body_bytes:
+            data = await self._stream.receive_some(_BODY_RECEIVE_BYTES)
+            if not data:
+                return
+            thrown_away += len(data)
+
+    async def _read_head(self) -> Head | Answer | None:
+        """The next request's head, or the answer to what cannot be one. None: the peer has ended between two."""
+        limits = self._service.limits
+        buffer = self._buffer
+        self._searched = 0
+        while True:
+            if buffer:
+                end = buffer.find(b"\r\n\r\n", max(0, self._searched - 3))
+                if end >= 0:
+                    head = bytes(buffer[: end + 4])
+                    del buffer[: end + 4]
+                    self._phase = _Phase.HEAD
+                    return fault(head, limits) or parse(head, limits)
+                wrong = fault(buffer, limits)
+                if wrong is not None:
+                    return wrong
+                self._searched = len(buffer)
+                if self._phase is _Phase.IDLE:
+                    self._enter(_Phase.HEAD, limits.header_timeout_seconds)
+                else:
+                    self._phase = _Phase.HEAD  # a new connection's time has begun when it was accepted
+            data = await self._stream.receive_some(_RECEIVE_BYTES)
+            if not data:
+                return answers.CUT_SHORT if buffer else None
+            buffer += data
+
+    async def _answer(self, head: Head) -> Answer:
+        """Everything from the parsed head to the answer; sets whether the connection is closed after it."""
+        keep_alive = head.keep_alive
+        # As long as the body is not read, nothing can follow on this connection.
+        self._close = head.has_body or not keep_alive
+        action_id: str | None = None
+        answer = self._refusal(head)
+        if answer is None:
+            action_id = self._service.key.verify(head.path[len(_PREFIX) :].decode("ascii"))
+            if action_id is None:
+                answer = self._bad_token()
+            else:
+                answer = self._body_refusal(head)
+                if answer is None:
+                    body = await self._read_body(head)
+                    if isinstance(body, Answer):
+                        answer = body
+                    else:
+                        self._close = not keep_alive
+                        answer = await self._hand_over(action_id, head.headers, body)
+        self._log(answer, action_id)
+        return answer
+
+    def _refusal(self, head: Head) -> Answer | None:
+        if not head.path.startswith(_PREFIX):
+            return answers.NOT_FOUND
+        if head.method != b"POST":
+            return answers.WRONG_METHOD
+        return None
+
+    def _bad_token(self) -> Answer:
+        self._close = True
+        wait_seconds = self._service.bad_tokens.count(self._address)
+        return answers.too_many(wait_seconds) if wait_seconds else answers.NO_SUCH_TOKEN
+
+    def _body_refusal(self, head: Head) -> Answer | None:
+        headers = head.headers
+        if headers.get("expect", "100-continue").lower() != "100-continue":
+            return answers.WRONG_EXPECTATION
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            return answers.ENCODED
+        content_type = headers.get("content-type")
+        if content_type is not None and not is_json(content_type):
+            return answers.NOT_JSON
+        if head.content_length > self._service.limits.max_body_bytes:
+            return answers.BODY_TOO_LARGE
+        return None
+
+    async def _read_body(self, head: Head) -> bytes | Answer:
+        buffer = self._buffer
+        length = head.content_length
+        if head.chunked or len(buffer) < length:
+            self._enter(_Phase.BODY, self._service.limits.body_timeout_seconds)
+            # A client that has begun to send does not wait for it, and HTTP/1.0 does not know it.
+            if "expect" in head.headers and not buffer and head.version == b"1.1":
+                await self._stream.send_all(answers.CONTINUE)
+        if head.chunked:
+            return await self._read_chunks(head.parser)
+        while len(buffer) < length:
+            data = await self._stream.receive_some(_BODY_RECEIVE_BYTES)
+            if not data:
+                return answers.CUT_SHORT
+            buffer += data
+        body = bytes(buffer[:length])
+        del buffer[:length]
+        return body
+
+    async def _read_chunks(self, parser: h11.Connection) -> bytes | Answer:
+        """The body of a chunked request. What follows it goes back into the buffer."""
+        limits = self._service.limits
+        body = bytearray()
+        # The framing may be as long as the body; beyond that it is chunks of a few bytes, sent to keep us busy.
+        most_wire_bytes = 2 * limits.max_body_bytes + limits.max_header_bytes
+        wire_bytes = 0
+        tail = b""
+        while True:
+            wire = bytes(self._buffer)
+            self._buffer.clear()
+            if not wire:
+                wire = bytes(await self._stream.receive_some(_RECEIVE_BYTES))
+                if not wire:
+                    return answers.CUT_SHORT
+            wire_bytes += len(wire)
+            parser.receive_data(wire)
+            tail = tail[-3:] + wire
+            try:
+                while (event := parser.next_event()) is not h11.NEED_DATA:
+                    if isinstance(event, h11.Data):
+                        body += event.data
+                        if len(body) > limits.max_body_bytes:
+                            return answers.BODY_TOO_LARGE
+                    elif isinstance(event, h11.EndOfMessage):
+                        rest = parser.trailing_data[0]
+                        # h11 takes a bare LF for the end of a trailer line; and a callback has no use for trailers.
+                        if list(event.headers) or not tail[: len(tail) - len(rest)].endswith(b"\r\n\r\n"):
+                            return problem(400, "the last chunk must be followed by an empty line: no trailers")
+                        self._buffer += rest
+                        return bytes(body)
+                    else:
+                        return problem(400, "the body is not well-formed")
+            except h11.RemoteProtocolError as error:
+                return malformed(error)
+            if wire_bytes > most_wire_bytes:
+                return answers.BODY_TOO_LARGE
+
+    async def _hand_over(self, action_id: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Ask the handler. Neither this frame nor one below may hold the token: tracebacks may show local variables."""
+        if self._scope.cancel_called:
+            # The deadline passed just as the last byte came: the handler would be cut off in the midst of it.
+            await trio.lowlevel.checkpoint()
+        self._phase = _Phase.HANDLING
+        self._scope.deadline = _FOREVER
+        try:
+            return answers.HANDLED[await self._service.handler.handle_callback(action_id, headers, body)]
+        except InvalidCallback as error:
+            return problem(400, str(error))
+        except NotFound as error:
+            return problem(404, str(error))
+        except Overloaded as error:
+            self._warn("callback_not_taken", action_id, error)
+            return answers.unavailable(str(error))
+        except StoreError as error:
+            self._warn("callback_not_taken", action_id, error)
+            # Not the message: it may name paths and tables, which are none of the peer's business.
+            return answers.unavailable(answers.STORE_REFUSED)
+        except Exception:
+            self._service.log.exception("callback_handler_failed", action=action_id, peer=self._peer)
+            self._close = True
+            return answers.INTERNAL
+
+    def _warn(self, event: str, action_id: str, error: Exception) -> None:
+        text = f"{type(error).__name__}: {error}"
+        self._service.log.warning(event, action=action_id, peer=self._peer, error=text)
+
+    def _log(self, answer: Answer, action_id: str | None) -> None:
+        """One debug line. What is our own fault was a warning before, where its cause was known; a 501 or 505 is the
+        peer's, who must not be able to fill the log with them."""
+        self._service.log.debug("callback", status=answer.status, action=action_id, peer=self._peer, why=answer.why)

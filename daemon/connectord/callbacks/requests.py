@@ -1,0 +1,127 @@
+"""Reading one request's head: the bytes up to the blank line, and what they say. No waiting, no sockets.
+
+h11 parses; what it lets pass for the sake of old programs is refused here before it sees it, because two programs that
+read the same bytes differently are what request smuggling is made of.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import h11
+
+from connectord.callbacks import answers
+from connectord.callbacks.answers import Answer, problem
+from connectord.callbacks.limits import Limits
+
+_CONTROLS = bytes({*range(0x20), 0x7F} - {0x09, 0x0A, 0x0D})
+_JSON_TYPE = re.compile(r"(?:application/json|[!#$%&'*+.^_`|~0-9a-z-]+/[!#$%&'*+.^_`|~0-9a-z-]+\+json)", re.ASCII)
+_COMMON_JSON = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
+_UTF_8 = frozenset({"utf-8", "utf8", '"utf-8"', '"utf8"'})
+_ABSOLUTE = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Head:
+    """The head of one request. Header names are lower case; a repeated header's values are joined with commas."""
+
+    method: bytes
+    path: bytes
+    version: bytes
+    headers: dict[str, str]
+    parser: h11.Connection
+    """Has read the head, and goes on with a chunked body."""
+
+    chunked: bool = False
+    content_length: int = 0
+
+    @property
+    def has_body(self) -> bool:
+        """Whether the request announces a body."""
+        return self.chunked or self.content_length > 0
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the peer wants to send another request on the same connection."""
+        if self.version == b"1.0":
+            return False
+        connection = self.headers.get("connection")
+        return connection is None or "close" not in (option.strip() for option in connection.lower().split(","))
+
+
+def fault(head: bytes | bytearray, limits: Limits) -> Answer | None:
+    """What is wrong with a head, whole or as far as it has come; None if nothing shows yet."""
+    if len(head) > limits.max_header_bytes:
+        return answers.HEADERS_TOO_LARGE
+    ends = head.count(b"\r\n")
+    if ends > limits.max_headers + 2:  # the request line and the blank line
+        return answers.HEADERS_TOO_LARGE
+    if head.count(b"\n") != ends:
+        return problem(400, "a line ends with LF instead of CR LF")
+    if head.count(b"\r") - head.endswith(b"\r") != ends:
+        return problem(400, "a CR stands where no line ends")
+    if b"\r\n " in head or b"\r\n\t" in head:
+        return problem(400, "a header is folded over several lines")
+    if len(head.translate(None, _CONTROLS)) != len(head):
+        return problem(400, "there are control characters in the headers; is this TLS? This port speaks plain HTTP")
+    return None
+
+
+def parse(head: bytes, limits: Limits) -> Head | Answer:
+    """Read a whole head, in which :func:`fault` found nothing. An answer says why it cannot be read."""
+    parser = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.max_header_bytes)
+    parser.receive_data(head)
+    try:
+        request = parser.next_event()
+    except h11.RemoteProtocolError as error:
+        return malformed(error)
+    if not isinstance(request, h11.Request):
+        return problem(400, "there is no request line")
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in request.headers.raw_items():  # iterating over the headers themselves is slow
+        name = raw_name.decode("ascii").lower()
+        value = raw_value.decode("latin-1")
+        headers[name] = value if name not in headers else f"{headers[name]}, {value}"
+    parsed = Head(request.method, request.target, request.http_version, headers, parser)
+    return _framing_fault(parsed) or parsed
+
+
+def malformed(error: h11.RemoteProtocolError) -> Answer:
+    """The answer to what h11 refuses: its reason without the line that it quotes, which may hold the token."""
+    status = error.error_status_hint if error.error_status_hint in (431, 501) else 400
+    return problem(status, str(error).partition(": bytearray")[0].partition(": b'")[0])
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a Content-Type is ``application/json`` or any ``+json``, in UTF-8."""
+    content_type = content_type.lower()
+    if content_type in _COMMON_JSON:
+        return True
+    kind, *parameters = content_type.split(";")
+    if _JSON_TYPE.fullmatch(kind.strip()) is None:
+        return False
+    for parameter in parameters:
+        name, _, value = parameter.strip().partition("=")
+        if name == "charset" and value not in _UTF_8:
+            return False
+    return True
+
+
+def _framing_fault(head: Head) -> Answer | None:
+    """Settle where the body ends, and the path. An answer where two readers could disagree about that."""
+    if head.version not in (b"1.1", b"1.0"):
+        return answers.WRONG_VERSION
+    headers = head.headers
+    length = headers.get("content-length")
+    if "transfer-encoding" in headers:
+        if length is not None:
+            return problem(400, "Content-Length and Transfer-Encoding exclude each other")
+        if head.version == b"1.0":
+            return problem(400, "HTTP/1.0 has no Transfer-Encoding")
+        head.chunked = True
+    elif length is not None:
+        head.content_length = int(length)  # h11 has checked that it is one number of at most 20 digits
+    if not head.path.startswith(b"/"):
+        head.path = _ABSOLUTE.sub(b"", head.path, count=1)
+    return None

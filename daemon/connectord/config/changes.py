@@ -1,0 +1,170 @@
+"""What a new configuration changes, in words, before and after it is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from connectord.config.durations import format_duration
+from connectord.config.rates import format_rate
+from connectord.config.secrets import hide_secrets
+from connectord.config.values import Config, NotifySettings, SystemConfig
+from connectord.lifecycle.policy import AllocationRule, Assignee
+
+NOT_SET = "(not set)"
+"""What is shown for a key that one of the two configurations does not have."""
+
+RESTART_REQUIRED = ("daemon.state_directory", "daemon.control_socket", "callbacks.bind")
+"""The keys that act only when the daemon starts."""
+
+_Values: TypeAlias = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One key with another value. The values are for people; where both are stars, a secret changed."""
+
+    key: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigDiff:
+    """The difference between two configurations.
+
+    ``changed`` has the systems in both whose configuration differs, with keys counted from the system
+    (``retry.limit``, ``http.url``); a changed ``[retry]`` or ``[[allocation]]`` shows in the systems that it
+    changes. ``retry_limits`` has those whose retry limit differs: the old and the new one. ``other`` has all
+    changes outside ``[systems]``; ``restart_required`` names those of them that act only at a restart.
+    """
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: Mapping[str, tuple[Change, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    retry_limits: Mapping[str, tuple[int, int]] = field(default_factory=lambda: MappingProxyType({}))
+    other: tuple[Change, ...] = ()
+    restart_required: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.changed or self.other)
+
+
+def diff(old: Config, new: Config) -> ConfigDiff:
+    """What ``new`` changes. No secret of either shows in it."""
+    secrets = {*old.secrets, *new.secrets}
+    both = [(system, new.systems[name]) for name, system in old.systems.items() if name in new.systems]
+    changed = {}
+    for before, after in both:
+        if changes := _compare(_system_values(before), _system_values(after), secrets):
+            changed[before.name] = changes
+    other = _compare(_other_values(old, new), _other_values(new, old), secrets)
+    return ConfigDiff(
+        added=tuple(name for name in new.systems if name not in old.systems),
+        removed=tuple(name for name in old.systems if name not in new.systems),
+        changed=MappingProxyType(changed),
+        retry_limits=MappingProxyType(
+            {
+                before.name: (before.policy.retry.limit, after.policy.retry.limit)
+                for before, after in both
+                if before.policy.retry.limit != after.policy.retry.limit
+            }
+        ),
+        other=other,
+        restart_required=tuple(change.key for change in other if change.key in RESTART_REQUIRED),
+    )
+
+
+def _compare(old: _Values, new: _Values, secrets: set[str]) -> tuple[Change, ...]:
+    def show(values: _Values, key: str) -> str:
+        return hide_secrets(_render(values[key]), secrets) if key in values else NOT_SET
+
+    keys = dict.fromkeys((*old, *new))
+    return tuple(
+        Change(key, show(old, key), show(new, key))
+        for key in keys
+        if key not in old or key not in new or old[key] != new[key]
+    )
+
+
+def _system_values(system: SystemConfig) -> dict[str, object]:
+    policy, retry = system.policy, system.policy.retry
+    values: dict[str, object] = {
+        "adapter": system.adapter,
+        "timeout": format_duration(policy.timeout_ms),
+        "concurrency": system.concurrency,
+        "rate": None if system.rate is None else format_rate(system.rate),
+        "attempt_timeout": format_duration(system.attempt_timeout_ms),
+        "retry.limit": retry.limit,
+        "retry.delay": format_duration(retry.delay_ms),
+        "retry.factor": retry.factor,
+        "retry.max_delay": format_duration(retry.max_delay_ms),
+        "retry.jitter": retry.jitter,
+        "response_expected": policy.response_expected,
+        "on_timeout": policy.on_timeout,
+        "heartbeat_extends": policy.heartbeat_extends,
+        "allocation": _allocation(system.name, policy.allocation),
+    }
+    values.update(_flatten(system.adapter, system.settings.model_dump(warnings=False)))
+    return values
+
+
+def _other_values(config: Config, counterpart: Config) -> dict[str, object]:
+    daemon, callbacks = config.daemon, config.callbacks
+    host = f"[{callbacks.host}]" if ":" in callbacks.host else callbacks.host
+    values: dict[str, object] = {
+        "daemon.state_directory": str(daemon.state_directory),
+        "daemon.control_socket": str(daemon.control_socket),
+        "daemon.log_format": daemon.log_format,
+        "daemon.log_level": daemon.log_level,
+        "daemon.drain": format_duration(daemon.drain_ms),
+        "callbacks.bind": f"{host}:{callbacks.port}",
+    }
+    # an address made from bind changes when bind does: at a restart
+    if callbacks.public_url_given or counterpart.callbacks.public_url_given:
+        values["callbacks.public_url"] = callbacks.public_url
+    values.update(_notify_values(config.notify))
+    for role in ("viewer", "operator", "admin"):
+        rules = [f"{rule.kind}:{rule.number}" for rule in config.control.roles if rule.role == role]
+        values[f"control.roles.{role}"] = tuple(rules) or None
+    return values
+
+
+def _notify_values(notify: NotifySettings) -> dict[str, object]:
+    values: dict[str, object] = {"notify.via": notify.kind, "notify.command": notify.command or None}
+    values["notify.url"] = notify.url
+    smtp = notify.smtp
+    for key in ("host", "port", "sender", "username", "password", "starttls"):
+        values[f"notify.{key}"] = None if smtp is None else getattr(smtp, key)
+    return values
+
+
+def _allocation(system: str, rules: tuple[AllocationRule, ...]) -> str | None:
+    own = [rule for rule in rules if rule.system in (None, system)]
+    return "; ".join(f"{rule.reason or 'any reason'} to {_assignee(rule.assignee)}" for rule in own) or None
+
+
+def _assignee(assignee: Assignee) -> str:
+    return f"queue {assignee.queue}" if assignee.user is None else f"user {assignee.user}"
+
+
+def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _flatten(f"{prefix}.{key}", item)
+    else:
+        yield prefix, value
+
+
+def _render(value: object) -> str:
+    if value is None or value == {}:
+        return NOT_SET
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple | set | frozenset):
+        return f"[{', '.join(_render(item) for item in value)}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key} = {_render(item)}' for key, item in value.items())}}}"
+    return str(value)

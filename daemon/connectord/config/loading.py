@@ -1,0 +1,151 @@
+"""From a file to a :class:`Config`, or to every problem that the file has."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from connectord.adapters import Adapter
+from connectord.config.allocations import read_rules
+from connectord.config.control import read_control
+from connectord.config.notify import read_notify
+from connectord.config.positions import find_lines
+from connectord.config.retries import read_retry
+from connectord.config.secrets import Secrets
+from connectord.config.service import read_callbacks, read_daemon
+from connectord.config.systems import SystemsReader
+from connectord.config.tables import Problems, Table
+from connectord.config.values import Config
+from connectord.errors import ConfigurationRefused, Problem
+from connectord.lifecycle.policy import RetryPolicy
+
+FILE_NAME = "connectord.toml"
+SYSTEM_WIDE = Path("/etc/connectord/connectord.toml")
+LARGEST_FILE = 4_194_304
+"""The most bytes that a configuration file may have."""
+
+# what stands in Problem.key where no key is to blame
+_FILE = "file"
+_SYNTAX = "syntax"
+
+
+def find_config(explicit: Path | None, environ: Mapping[str, str], cwd: Path) -> Path:
+    """The configuration file to use: ``explicit``, else ``$CONNECTORD_CONFIG``, else the first that exists of
+    ``cwd/connectord.toml`` and ``/etc/connectord/connectord.toml``.
+
+    Relative paths begin in ``cwd``. Raises :class:`ConfigurationRefused` when the file that was named, or every
+    one that was looked for, does not exist.
+    """
+    variable = environ.get("CONNECTORD_CONFIG")
+    if explicit is not None:
+        candidates = [(cwd / explicit, "--config")]
+    elif variable:
+        candidates = [(cwd / variable, "$CONNECTORD_CONFIG")]
+    else:
+        candidates = [(cwd / FILE_NAME, "the working directory"), (SYSTEM_WIDE, "the whole machine")]
+    for path, _ in candidates:
+        if _exists(path):
+            return path
+    looked = ", ".join(f"{path} ({whence})" for path, whence in candidates)
+    message = f"there is no configuration; looked for {looked}"
+    if len(candidates) > 1:
+        message += "; name one with --config or $CONNECTORD_CONFIG"
+    raise ConfigurationRefused([Problem(str(candidates[0][0]), 0, _FILE, message)])
+
+
+def load_config(path: Path, *, adapters: Mapping[str, type[Adapter]], environ: Mapping[str, str]) -> Config:
+    """The configuration in the file at ``path``.
+
+    ``adapters`` are the ones that systems may use, by name; ``environ`` gives ``STATE_DIRECTORY``,
+    ``RUNTIME_DIRECTORY``, ``CREDENTIALS_DIRECTORY`` and the variables that secrets name. Raises
+    :class:`ConfigurationRefused` with every problem at once, in the order of their lines; a syntax error hides
+    the others. A problem of the file as a whole has the key ``file``, one of TOML's syntax the key ``syntax``.
+    """
+    content = _read(path)
+    document = _decode(path, content)
+    values = _parse(path, document)
+    problems = Problems(str(path), find_lines(document))
+    secrets = Secrets(environ, problems)
+    root = Table(values, (), problems)
+
+    daemon = read_daemon(root.table("daemon"), path.absolute().parent, environ)
+    callbacks = read_callbacks(root.table("callbacks"))
+    retry_table = root.table("retry")
+    retry = read_retry(retry_table, RetryPolicy())
+    system_table = root.table("systems")
+    rules = read_rules(root.tables("allocation"), system_table.values)
+    systems = SystemsReader(adapters, (retry_table, retry), rules, problems, secrets).read(system_table)
+    notify = read_notify(root.table("notify").with_values(secrets.resolve_all), secrets)
+    control = read_control(root.table("control"))
+    root.finish()
+    if problems:
+        raise ConfigurationRefused(problems.in_order())
+    return Config(
+        source=path,
+        digest=hashlib.sha256(content).hexdigest(),
+        daemon=daemon,
+        callbacks=callbacks,
+        systems=MappingProxyType(systems),
+        notify=notify,
+        control=control,
+        secrets=secrets.values,
+    )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        # it is there, but out of reach: reading it will say why
+        return True
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(LARGEST_FILE + 1)
+    except IsADirectoryError:
+        raise _refused(path, 0, _FILE, f"is a directory; name the file in it, such as {path / FILE_NAME}") from None
+    except FileNotFoundError:
+        raise _refused(path, 0, _FILE, "does not exist") from None
+    except OSError as error:
+        raise _refused(path, 0, _FILE, f"cannot be read: {error.strerror}") from error
+    if len(content) > LARGEST_FILE:
+        raise _refused(path, 0, _FILE, f"has more than {LARGEST_FILE} bytes")
+    return content
+
+
+def _decode(path: Path, content: bytes) -> str:
+    # editors on Windows put a mark at the beginning, which says nothing
+    content = content.removeprefix(codecs.BOM_UTF8)
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        byte = content[error.start]
+        raise _refused(path, line, _SYNTAX, f"is not UTF-8: the byte 0x{byte:02x} stands here") from None
+
+
+def _parse(path: Path, document: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(document)
+    except RecursionError:
+        raise _refused(path, 0, _SYNTAX, "is nested too deeply") from None
+    except ValueError as error:  # TOMLDecodeError is one, and so is a number with too many digits
+        message = str(error)
+        place = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
+        if place is None:
+            raise _refused(path, 0, _SYNTAX, message) from None
+        line = int(place[1]) if place[1] else max(len(document.splitlines()), 1)
+        where = f" (column {place[2]})" if place[2] else " (the file ends there)"
+        raise _refused(path, line, _SYNTAX, message[: place.start()] + where) from None
+
+
+def _refused(path: Path, line: int, key: str, message: str) -> ConfigurationRefused:
+    return ConfigurationRefused([Problem(str(path), line, key, message)])

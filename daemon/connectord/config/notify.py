@@ -1,0 +1,86 @@
+"""``[notify]``: how case owners hear of rule 9."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pydantic
+
+from connectord.config.addresses import is_host, is_ipv6, parse_target_url
+from connectord.config.scalars import boolean, choice, parsed, text, whole_number
+from connectord.config.secrets import Secrets
+from connectord.config.tables import Table
+from connectord.config.values import DEFAULT_SMTP_PORT, NotifyKind, NotifySettings, SmtpSettings
+
+_kind: Callable[[object], NotifyKind] = choice("log", "command", "webhook", "smtp")
+_KEYS: dict[NotifyKind, tuple[str, ...]] = {
+    "log": (),
+    "command": ("command",),
+    "webhook": ("url",),
+    "smtp": ("host", "port", "sender", "username", "password", "starttls"),
+}
+_REQUIRED: dict[str, str] = {
+    "command": 'command = ["/path/to/program", "argument"]',
+    "url": 'url = "https://..."',
+    "host": 'host = "mail.example.org"',
+    "sender": 'sender = "connectord@example.org"',
+}
+
+
+def read_notify(table: Table, secrets: Secrets) -> NotifySettings:
+    """The ``[notify]`` table; ``secrets`` were already put into its values."""
+    kind: NotifyKind = table.read("via", _kind, "log")
+    if table.sound("via"):
+        _check_keys(table, kind)
+    command = table.read_each("command", text)
+    url = table.read("url", parsed(parse_target_url), None)
+    smtp = _read_smtp(table, secrets)
+    table.finish()
+    if "command" in table and table.sound("command") and not command:
+        table.problem("command", f"must name a program: {_REQUIRED['command']}")
+    return NotifySettings(kind=kind, command=command, url=url, smtp=smtp if kind == "smtp" else None)
+
+
+def _check_keys(table: Table, kind: NotifyKind) -> None:
+    for owner, keys in _KEYS.items():
+        for key in keys:
+            if owner != kind and key in table:
+                table.problem(key, f'belongs to via = "{owner}", but this is via = "{kind}"')
+    for key in _KEYS[kind]:
+        if key in _REQUIRED and key not in table:
+            table.problem(key, f'missing: via = "{kind}" needs it, such as {_REQUIRED[key]}')
+
+
+def _read_smtp(table: Table, secrets: Secrets) -> SmtpSettings:
+    password = table.read("password", text, None)
+    if password is not None and table.at("password") not in secrets.resolved:
+        table.problem(
+            "password", 'must not stand in the file: write { credential = "NAME" } or { env = "NAME" } instead'
+        )
+    username = table.read("username", text, None)
+    for key, other in (("username", "password"), ("password", "username")):
+        if key in table and other not in table and table.sound(key):
+            table.problem(other, f"missing: {key} is set, and the two go together")
+    return SmtpSettings(
+        host=table.read("host", _host, None) or "",
+        port=table.read("port", whole_number(1, 65_535), DEFAULT_SMTP_PORT),
+        sender=table.read("sender", _sender, None) or "",
+        username=username,
+        password=None if password is None else pydantic.SecretStr(password),
+        # nobody's password goes over the wire in the clear unless the file says so
+        starttls=table.read("starttls", boolean, "password" in table),
+    )
+
+
+def _host(value: object) -> str:
+    host = text(value)
+    if not is_host(host) and not is_ipv6(host):
+        raise ValueError("must be a host name or an IP address; the port stands in port")
+    return host
+
+
+def _sender(value: object) -> str:
+    sender = text(value)
+    if "@" not in sender:
+        raise ValueError("must be a mail address, such as connectord@example.org")
+    return sender

@@ -1,0 +1,64 @@
+"""``[daemon]`` and ``[callbacks]``: the daemon's own places and addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from connectord.config.addresses import default_public_url, is_unspecified, parse_bind, parse_http_url
+from connectord.config.scalars import choice, duration, parsed, text
+from connectord.config.tables import Table
+from connectord.config.values import DEFAULT_DRAIN_MS, CallbackSettings, DaemonSettings, LogFormat, LogLevel
+from connectord.paths import default_control_socket, default_state_directory
+
+DEFAULT_BIND = ("127.0.0.1", 8470)
+
+# sun_path has 108 bytes, and a NUL ends it
+_LONGEST_SOCKET_PATH = 107
+
+_log_format: Callable[[object], LogFormat] = choice("json", "console")
+_log_level: Callable[[object], LogLevel] = choice("debug", "info", "warning", "error")
+
+
+def read_daemon(table: Table, directory: Path, environ: Mapping[str, str]) -> DaemonSettings:
+    """The ``[daemon]`` table; relative paths begin in ``directory``, the one that the file is in."""
+
+    def path(value: object) -> Path:
+        return directory / text(value)
+
+    def socket_path(value: object) -> Path:
+        socket = path(value)
+        if len(bytes(socket)) > _LONGEST_SOCKET_PATH:
+            raise ValueError(
+                f"the path of a unix socket has at most {_LONGEST_SOCKET_PATH} bytes: choose a shorter one"
+            )
+        return socket
+
+    settings = DaemonSettings(
+        state_directory=table.read("state_directory", path, default_state_directory(environ)),
+        control_socket=table.read("control_socket", socket_path, default_control_socket(environ)),
+        log_format=table.read("log_format", _log_format, "json"),
+        log_level=table.read("log_level", _log_level, "info"),
+        drain_ms=table.read("drain", duration(), DEFAULT_DRAIN_MS),
+    )
+    table.finish()
+    return settings
+
+
+def read_callbacks(table: Table) -> CallbackSettings:
+    """The ``[callbacks]`` table."""
+    host, port = table.read("bind", parsed(parse_bind), DEFAULT_BIND)
+    public_url = table.read("public_url", parsed(parse_http_url), None)
+    table.finish()
+    if is_unspecified(host) and "public_url" not in table:
+        table.problem(
+            "public_url",
+            f"missing: bind listens on every interface, and nobody can connect to {host}; say which address external "
+            "systems reach, such as https://connectord.example.org",
+        )
+    return CallbackSettings(
+        host=host,
+        port=port,
+        public_url=public_url or default_public_url(host, port),
+        public_url_given=public_url is not None,
+    )

@@ -1,0 +1,229 @@
+"""The one writer: gathers what arrives, does it in one transaction, and tells everybody once it is committed.
+
+What arrives while a commit is under way goes into the next one (group commit), so the number of commits does not
+grow with the load.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import trio
+
+from connectord.clock import Alarm, Clock
+from connectord.errors import Overloaded, RequestError, StoreError, StoreFailed, StoreFull
+from connectord.ledger import operations as op
+from connectord.ledger.ids import IdSource
+from connectord.ledger.submission import Submission
+from connectord.ledger.unit import Consequences, Unit
+from connectord.ledger.watchers import Watchers
+from connectord.lifecycle.action import Action
+from connectord.lifecycle.events import Event
+from connectord.lifecycle.policy import Policy
+from connectord.lifecycle.transitions import Transition
+from connectord.store.base import Executor, WriteStore
+
+BATCH_LIMIT = 256
+QUEUE_LIMIT = 4096
+STORE_FULL_PAUSE_SECONDS = 1.0
+
+
+class _Request:
+    """An operation and the place where its caller waits for what it comes to."""
+
+    __slots__ = ("done", "error", "operation", "result")
+
+    def __init__(self, operation: op.Operation) -> None:
+        self.operation = operation
+        self.done = trio.Event()
+        self.result: Any = None
+        self.error: Exception | None = None
+
+    def finish(self, result: Any, error: Exception | None) -> None:
+        self.result, self.error = result, error
+        self.done.set()
+
+
+class Ledger:
+    """Only the ledger changes an action. Nothing is acknowledged before its commit."""
+
+    def __init__(
+        self,
+        store: WriteStore,
+        *,
+        executor: Executor,
+        clock: Clock,
+        rng: random.Random,
+        policy_of: Callable[[str], Policy],
+    ) -> None:
+        self._store = store
+        self._executor = executor
+        self._clock = clock
+        self._rng = rng
+        self._ids = IdSource(rng)
+        self._policy_of = policy_of
+        self._last_seq = store.last_seq()
+        self._send, self._receive = trio.open_memory_channel[_Request](QUEUE_LIMIT)
+        self._lane_alarms: dict[str, Alarm] = {}
+        self.deadline_alarm = Alarm(clock)
+        self.outbox_alarm = Alarm(clock)
+        self.watchers = Watchers()
+        self.counts: Counter[tuple[str, str]] = Counter(store.live_counts())
+        """How many actions of (system, state) there are, for the live states; read once, then kept by commits."""
+        self.commits = 0
+
+    def lane_alarm(self, system: str) -> Alarm:
+        """The alarm that goes off when an action of the system is due."""
+        alarm = self._lane_alarms.get(system)
+        if alarm is None:
+            alarm = self._lane_alarms[system] = Alarm(self._clock)
+        return alarm
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Write, batch after batch, until cancelled. Raises :class:`StoreFailed`: then the daemon must stop."""
+        task_status.started()
+        async for first in self._receive:
+            batch = [first]
+            while len(batch) < BATCH_LIMIT:
+                try:
+                    batch.append(self._receive.receive_nowait())
+                except trio.WouldBlock:
+                    break
+            with trio.CancelScope(shield=True):
+                await self._commit(batch)
+
+    async def _commit(self, batch: Sequence[_Request]) -> None:
+        try:
+            outcomes, consequences = await self._executor.run(self._perform, batch)
+        except StoreError as error:
+            for request in batch:
+                request.finish(None, error)
+            if isinstance(error, StoreFailed):
+                raise
+            return
+        self.commits += 1
+        self._tell(consequences)
+        for request, (result, error) in zip(batch, outcomes, strict=True):
+            request.finish(result, error)
+
+    def _perform(self, batch: Sequence[_Request]) -> tuple[list[tuple[Any, Exception | None]], Consequences]:
+        # runs in the executor; everything it touches belongs to the writer alone
+        store = self._store
+        unit = Unit(
+            store,
+            now=self._clock.now_ms(),
+            rng=self._rng,
+            ids=self._ids,
+            policy_of=self._policy_of,
+            last_seq=self._last_seq,
+        )
+        outcomes: list[tuple[Any, Exception | None]] = []
+        store.begin()
+        try:
+            for request in batch:
+                try:
+                    outcomes.append((request.operation.perform(unit), None))
+                except RequestError as error:
+                    outcomes.append((None, error))
+            unit.flush()
+            store.commit()
+        except BaseException:
+            store.rollback()
+            raise
+        self._last_seq = unit.last_seq
+        return outcomes, unit.consequences
+
+    def _tell(self, told: Consequences) -> None:
+        for key, difference in told.counts.items():
+            self.counts[key] += difference
+            if key[1] == "closed":
+                del self.counts[key]
+        for system, due_at in told.due.items():
+            self.lane_alarm(system).set(due_at)
+        self.deadline_alarm.set(told.deadline)
+        if told.outbox:
+            self.outbox_alarm.set(0)
+        self.watchers.publish(told.history)
+
+    # -- asking
+
+    async def perform(self, operation: op.Operation) -> Any:
+        """Have ``operation`` done; returns once it is committed.
+
+        Raises what the operation raises, or :class:`StoreError` where nothing was written.
+        """
+        request = _Request(operation)
+        await self._send.send(request)
+        return await _answer(request)
+
+    async def perform_at_once(self, operation: op.Operation) -> Any:
+        """As :meth:`perform`, for the edges: raises :class:`Overloaded` where the queue is full."""
+        request = _Request(operation)
+        try:
+            self._send.send_nowait(request)
+        except trio.WouldBlock:
+            raise Overloaded("the ledger's queue is full; nothing was taken, try again") from None
+        return await _answer(request)
+
+    async def insist(self, operation: op.Operation) -> Any:
+        """As :meth:`perform`, for what has happened already and must not be lost: waits out a full disk."""
+        while True:
+            try:
+                return await self.perform(operation)
+            except StoreFull:
+                await trio.sleep(STORE_FULL_PAUSE_SECONDS)
+
+    async def submit(self, submissions: Sequence[Submission], who: str) -> list[Action]:
+        """Take new actions, all or none. Raises :class:`KeyConflict`, :class:`Overloaded`, :class:`StoreFull`."""
+        return cast(list[Action], await self.perform_at_once(op.Submit(submissions, who)))
+
+    async def apply(self, action_id: str, event: Event, who: str, note: str | None = None) -> Transition:
+        """Let an event happen to an action. Raises :class:`NotFound`, :class:`Refused`, :class:`Overloaded`."""
+        return cast(Transition, await self.perform_at_once(op.Apply(action_id, event, who, note)))
+
+    async def report(self, action_id: str, event: Event, who: str) -> Transition | None:
+        """Record what an attempt came to, whatever the disk says; None where it is refused."""
+        try:
+            return cast(Transition, await self.insist(op.Apply(action_id, event, who)))
+        except RequestError:
+            return None
+
+    async def claim(self, system: str, limit: int) -> op.Claims:
+        """Begin up to ``limit`` due attempts of a system; they are on disk when this returns (rule 14)."""
+        return cast(op.Claims, await self.insist(op.Claim(system, limit)))
+
+    async def recover(self) -> int:
+        """Rule 14, once at start: how many attempts were interrupted."""
+        return await self._in_slices(op.InterruptOpenAttempts())
+
+    async def enforce_limit(self, system: str, who: str) -> int:
+        """Rules 10 and 11: close what today's limit no longer allows to go on; how many that were."""
+        return await self._in_slices(op.EnforceLimit(system, who))
+
+    async def _in_slices(self, operation: op.Operation) -> int:
+        touched = 0
+        while True:
+            done = cast(op.Slice, await self.insist(operation))
+            touched += done.touched
+            if not done.more:
+                return touched
+
+    async def watch_deadlines(self) -> None:
+        """Let deadlines pass when they are over; one timer for all of them. Runs until cancelled."""
+        self.deadline_alarm.set(0)
+        while True:
+            await self.deadline_alarm.wait()
+            done = cast(op.Slice, await self.insist(op.Expire()))
+            self.deadline_alarm.set(0 if done.more else done.next_at)
+
+
+async def _answer(request: _Request) -> Any:
+    await request.done.wait()
+    if request.error is not None:
+        raise request.error
+    return request.result
+
+

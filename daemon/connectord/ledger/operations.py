@@ -1,0 +1,204 @@
+"""What the ledger can be asked to do, each a value with one synchronous method that runs within a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from connectord.errors import Refused
+from connectord.ledger.submission import Submission
+from connectord.ledger.unit import Unit
+from connectord.lifecycle import events as on
+from connectord.lifecycle.action import Action, State
+from connectord.lifecycle.transitions import Transition
+from connectord.store.base import OutboxItem
+
+SLICE = 500
+"""How many actions one operation over many touches at a time, so that nobody waits long behind it."""
+
+
+class Operation(Protocol):
+    """Something to be done within a batch. A refusal must leave the unit as it was."""
+
+    def perform(self, unit: Unit) -> Any:
+        """Do it, and return what the caller gets once the batch is committed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Take new actions: all of them or none."""
+
+    submissions: Sequence[Submission]
+    who: str
+
+    def perform(self, unit: Unit) -> list[Action]:
+        # a conflict must be found before the first action is made, or the batch would hold half of them
+        if len(self.submissions) > 1:
+            for submission in self.submissions:
+                unit.check_key(submission)
+        return [unit.submit(submission, self.who) for submission in self.submissions]
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Let one event happen to one action."""
+
+    action_id: str
+    event: on.Event
+    who: str
+    note: str | None = None
+
+    def perform(self, unit: Unit) -> Transition:
+        return unit.apply(self.action_id, self.event, self.who, self.note)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedAttempt:
+    """An attempt that is on disk and may begin (rule 14)."""
+
+    action: Action
+    owner: str | None
+    data: Mapping[str, Any]
+    case_data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a lane got, and when its next action is due (None: nothing is pending)."""
+
+    attempts: Sequence[ClaimedAttempt]
+    next_due_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Begin up to ``limit`` due attempts of a system."""
+
+    system: str
+    limit: int
+
+    def perform(self, unit: Unit) -> Claims:
+        unit.flush()
+        attempts = []
+        for due in unit.store.due_actions(self.system, unit.now, self.limit):
+            unit.keep(due.action)
+            started = unit.apply(due.action.id, on.AttemptStarted(), "scheduler").action
+            if started.state is State.ATTEMPTING:
+                data, case_data = msgspec.json.decode(due.data), msgspec.json.decode(due.case_data)
+                attempts.append(ClaimedAttempt(started, due.owner, data, case_data))
+        unit.flush()
+        return Claims(attempts, unit.store.next_due_at(self.system))
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """How many actions were touched, whether there may be more, and when the next one is due, if that is known."""
+
+    touched: int
+    more: bool
+    next_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """Let the deadlines pass that are over (rules 4 and 20)."""
+
+    def perform(self, unit: Unit) -> Slice:
+        unit.flush()
+        ids = unit.store.overdue_ids(unit.now, SLICE)
+        for action_id in ids:
+            unit.apply(action_id, on.DeadlinePassed(), "scheduler")
+        unit.flush()
+        return Slice(len(ids), len(ids) == SLICE, unit.store.next_deadline())
+
+
+@dataclass(frozen=True, slots=True)
+class EnforceLimit:
+    """Close what was tried as often as today's limit allows (rule 10c), after a reload and at every start."""
+
+    system: str
+    who: str
+
+    def perform(self, unit: Unit) -> Slice:
+        unit.flush()
+        limit = unit.policy_of(self.system).retry.limit
+        ids = unit.store.over_limit_ids(self.system, limit, SLICE)
+        for action_id in ids:
+            unit.apply(action_id, on.LimitChanged(), self.who)
+        return Slice(len(ids), len(ids) == SLICE)
+
+
+@dataclass(frozen=True, slots=True)
+class InterruptOpenAttempts:
+    """Rule 14, at start: every attempt that was under way when the daemon ended."""
+
+    def perform(self, unit: Unit) -> Slice:
+        unit.flush()
+        attempts = unit.store.open_attempts(SLICE)
+        for action_id, number in attempts:
+            unit.apply(action_id, on.AttemptInterrupted(number), "recovery")
+        return Slice(len(attempts), len(attempts) == SLICE)
+
+
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """Make new actions from closed ones (rule 16): all of them or none."""
+
+    action_ids: Sequence[str]
+    who: str
+
+    def perform(self, unit: Unit) -> list[Action]:
+        unit.flush()
+        submissions = []
+        for action_id in self.action_ids:
+            action = unit.load(action_id)
+            if action.state is not State.CLOSED:
+                raise Refused(action.state, f"action {action_id} is not closed; only a closed one can be run again")
+            record = unit.store.load_record(action_id)
+            data = msgspec.json.decode(record.data) if record is not None else {}
+            submissions.append(
+                Submission(action.system, action.case_id, action.owner, data=data, rerun_of=action_id)
+            )
+        return [unit.submit(submission, self.who) for submission in submissions]
+
+
+@dataclass(frozen=True, slots=True)
+class SetPaused:
+    """Stop or start a system's lane; it stays so over restarts."""
+
+    system: str
+    paused: bool
+    who: str
+
+    def perform(self, unit: Unit) -> None:
+        unit.store.set_paused(self.system, self.paused, unit.now, self.who)
+
+
+@dataclass(frozen=True, slots=True)
+class DueNotifications:
+    """The notifications that are due, and when the next one is."""
+
+    limit: int = 20
+
+    def perform(self, unit: Unit) -> tuple[Sequence[OutboxItem], int | None]:
+        unit.flush()
+        return unit.store.due_outbox(unit.now, self.limit), unit.store.next_outbox_at()
+
+
+@dataclass(frozen=True, slots=True)
+class SettleNotification:
+    """Record that a notification was delivered, or failed and is tried again at ``next_try_at``."""
+
+    seq: int
+    error: str | None = None
+    next_try_at: int = 0
+
+    def perform(self, unit: Unit) -> None:
+        if self.error is None:
+            unit.store.outbox_delivered(self.seq, unit.now)
+        else:
+            unit.store.outbox_failed(self.seq, self.error, self.next_try_at)

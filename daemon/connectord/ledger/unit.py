@@ -1,0 +1,233 @@
+"""One transaction's work: loads actions, asks the lifecycle, and gathers everything that has to be written."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from connectord.errors import KeyConflict, NotFound
+from connectord.ledger.ids import IdSource
+from connectord.ledger.submission import Submission, payload_digest
+from connectord.lifecycle import effects as effect
+from connectord.lifecycle.action import Action, State
+from connectord.lifecycle.events import Event
+from connectord.lifecycle.policy import Policy
+from connectord.lifecycle.steps import Moment
+from connectord.lifecycle.transitions import Transition, decide
+from connectord.lifecycle.wording import notice_text
+from connectord.store.base import (
+    AttemptEnd,
+    AttemptRow,
+    CaseChange,
+    DataMerge,
+    HistoryRow,
+    LateResponse,
+    NewAction,
+    OutboxRow,
+    WriteSet,
+    WriteStore,
+)
+
+
+@dataclass(slots=True)
+class Consequences:
+    """What others have to be told once the transaction is committed."""
+
+    history: list[HistoryRow] = field(default_factory=list)
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    due: dict[str, int] = field(default_factory=dict)
+    deadline: int | None = None
+    outbox: bool = False
+
+
+class Unit:
+    """The work of one batch, within one open transaction.
+
+    An action is loaded once and kept, so that several events of a batch may concern the same one. :meth:`flush`
+    writes what is gathered; it must be called before the store is asked anything by a query over many actions.
+    """
+
+    def __init__(
+        self,
+        store: WriteStore,
+        *,
+        now: int,
+        rng: random.Random,
+        ids: IdSource,
+        policy_of: Callable[[str], Policy],
+        last_seq: int,
+    ) -> None:
+        self.store = store
+        self.now = now
+        self.policy_of = policy_of
+        self.last_seq = last_seq
+        self.consequences = Consequences()
+        self._rng = rng
+        self._ids = ids
+        self._actions: dict[str, Action] = {}
+        self._keys: dict[tuple[str, str], tuple[str, bytes]] = {}
+        self._writes = WriteSet()
+
+    def load(self, action_id: str) -> Action:
+        """The action as this transaction sees it. Raises :class:`NotFound`."""
+        action = self._actions.get(action_id) or self.store.load_action(action_id)
+        if action is None:
+            raise NotFound(f"there is no action {action_id}")
+        self._actions[action_id] = action
+        return action
+
+    def keep(self, action: Action) -> None:
+        """Remember an action that a query has just loaded."""
+        self._actions[action.id] = action
+
+    def apply(self, action_id: str, event: Event, who: str, note: str | None = None) -> Transition:
+        """Let ``event`` happen to the action. Raises :class:`NotFound` or ``Refused``; then nothing changed."""
+        before = self.load(action_id)
+        moment = Moment(self.now, self.policy_of(before.system), self._rng.random())
+        transition = decide(before, event, moment)
+        after = transition.action
+        if after is not before:
+            self._change(before, after)
+        if transition.row.history:
+            row = transition.row
+            self._record(action_id, before.state, after.state, type(event).__name__, row.rules, row.why, who, note)
+        for item in transition.effects:
+            self._gather(after, item)
+        return transition
+
+    def submit(self, submission: Submission, who: str) -> Action:
+        """Make a new action, or give the first one back for a key that is known (rule 17).
+
+        Raises :class:`KeyConflict` where the payload is another one.
+        """
+        digest, first = self.check_key(submission)
+        if first is not None:
+            return self.load(first)
+        due_at = submission.due_at if submission.due_at is not None else self.now
+        action = Action(
+            id=self._ids.make(self.now),
+            system=submission.system,
+            submitted_at=self.now,
+            case_id=submission.case_id,
+            owner=submission.owner,
+            due_at=due_at,
+            scheduled_at=due_at,
+        )
+        if submission.case_id is not None:
+            self._writes.cases.append(CaseChange(submission.case_id, submission.owner, self.now))
+        data = msgspec.json.encode(submission.data).decode()
+        self._writes.inserted.append(NewAction(action, data, submission.key, digest, submission.rerun_of))
+        if submission.key is not None and digest is not None:
+            self._keys[submission.system, submission.key] = (action.id, digest)
+        self._actions[action.id] = action
+        self._notice_live(None, action)
+        rules = "17" if submission.rerun_of is None else "16"
+        why = "submitted" if submission.rerun_of is None else f"rerun of {submission.rerun_of}"
+        self._record(action.id, None, action.state, "Submitted", rules, why, who, None)
+        return action
+
+    def check_key(self, submission: Submission) -> tuple[bytes | None, str | None]:
+        """The digest of a submission that has a key, and the id of the first action under it, if there is one.
+
+        Raises :class:`KeyConflict` (rule 17).
+        """
+        if submission.key is None:
+            return None, None
+        digest = payload_digest(submission)
+        known = self._known_key(submission.system, submission.key)
+        if known is None:
+            return digest, None
+        if known[1] != digest:
+            raise KeyConflict(
+                f"the key {submission.key!r} was used for action {known[0]} with another payload; "
+                "submit the same payload, or use another key"
+            )
+        return digest, known[0]
+
+    def flush(self) -> None:
+        """Write what is gathered so far into the open transaction."""
+        writes, self._writes = self._writes, WriteSet()
+        self.store.write(writes)
+
+    def _known_key(self, system: str, key: str) -> tuple[str, bytes] | None:
+        known = self._keys.get((system, key))
+        if known is None:
+            holder = self.store.find_key(system, key)
+            known = None if holder is None else (holder.action_id, holder.payload_digest)
+        return known
+
+    def _change(self, before: Action, after: Action) -> None:
+        self._actions[after.id] = after
+        self._writes.updated[after.id] = after
+        self._notice_live(before, after)
+
+    def _notice_live(self, before: Action | None, after: Action) -> None:
+        told = self.consequences
+        if before is None or before.state is not after.state:
+            if before is not None:
+                told.counts[before.system, before.state.value] -= 1
+            told.counts[after.system, after.state.value] += 1
+        if after.state is State.PENDING and after.due_at is not None:
+            told.due[after.system] = min(after.due_at, told.due.get(after.system, after.due_at))
+        if after.deadline is not None:
+            told.deadline = after.deadline if told.deadline is None else min(told.deadline, after.deadline)
+
+    def _record(
+        self,
+        action_id: str,
+        from_state: State | None,
+        to_state: State,
+        event: str,
+        rules: str,
+        why: str,
+        who: str,
+        note: str | None,
+    ) -> None:
+        self.last_seq += 1
+        row = HistoryRow(
+            self.last_seq,
+            action_id,
+            self.now,
+            None if from_state is None else from_state.value,
+            to_state.value,
+            event,
+            rules,
+            why,
+            who,
+            note,
+        )
+        self._writes.history.append(row)
+        self.consequences.history.append(row)
+
+    def _gather(self, action: Action, item: effect.Effect) -> None:
+        writes = self._writes
+        match item:
+            case effect.OpenAttempt():
+                writes.attempts.append(AttemptRow(action.id, item.number, item.manual, self.now, None, None, None))
+            case effect.EndAttempt():
+                writes.attempt_ends.append(
+                    AttemptEnd(action.id, item.number, self.now, item.outcome.value, item.message)
+                )
+            case effect.MergeData():
+                writes.merges.append(DataMerge(action.id, action.case_id, dict(item.data), self.now))
+            case effect.KeepLateResponse():
+                data = msgspec.json.encode(item.data).decode()
+                writes.late_responses.append(
+                    LateResponse(action.id, item.digest, self.now, item.status, item.reason, data)
+                )
+            case effect.NotifyOwner():
+                owner = self._owner(action)
+                limit = action.shown_limit(self.policy_of(action.system).retry.limit)
+                text = notice_text(action, item.notice, limit)
+                writes.outbox.append(OutboxRow(action.id, action.case_id, owner, item.notice.value, self.now, text))
+                self.consequences.outbox = True
+
+    def _owner(self, action: Action) -> str | None:
+        if action.case_id is not None:
+            return self.store.case_owner(action.case_id) or action.owner
+        return action.owner
+

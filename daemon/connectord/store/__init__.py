@@ -1,0 +1,1 @@
+"""Where everything lies: a protocol, and SQLite behind it."""

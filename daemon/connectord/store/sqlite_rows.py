@@ -1,0 +1,43 @@
+"""How the store's rows become values, and the other way round."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from connectord.lifecycle.action import Action, Reason, Resolution, State
+
+ACTION_COLUMNS = tuple(field.name for field in fields(Action))
+"""An action's columns bear the names of its fields, in their order."""
+
+SELECT_ACTION = ", ".join(f"a.{name}" for name in ACTION_COLUMNS)
+ACTION_WIDTH = len(ACTION_COLUMNS)
+
+_STATE = ACTION_COLUMNS.index("state")
+_REASON = ACTION_COLUMNS.index("reason")
+_RESOLUTION = ACTION_COLUMNS.index("resolution")
+_MANUAL = ACTION_COLUMNS.index("manual")
+
+_STATES = {str(state): state for state in State}
+_REASONS = {None: None, **{str(reason): reason for reason in Reason}}
+_RESOLUTIONS = {None: None, **{str(resolution): resolution for resolution in Resolution}}
+
+# What never changes after the submission is left out of an update.
+_FIXED = {"id", "system", "submitted_at", "case_id", "owner"}
+MUTABLE_COLUMNS = tuple(name for name in ACTION_COLUMNS if name not in _FIXED)
+
+
+def action_from(row: Sequence[Any]) -> Action:
+    """The action in the first columns of ``row``, selected as :data:`SELECT_ACTION`."""
+    values = list(row[:ACTION_WIDTH])
+    values[_STATE] = _STATES[values[_STATE]]
+    values[_REASON] = _REASONS[values[_REASON]]
+    values[_RESOLUTION] = _RESOLUTIONS[values[_RESOLUTION]]
+    values[_MANUAL] = bool(values[_MANUAL])
+    return Action(*values)
+
+
+def row_from(action: Action, columns: Sequence[str] = ACTION_COLUMNS) -> tuple[Any, ...]:
+    """The values of ``columns``, ready for SQLite (enumerations are strings already)."""
+    return tuple([getattr(action, name) for name in columns])

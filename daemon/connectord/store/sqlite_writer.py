@@ -1,0 +1,294 @@
+"""The one writer's side of the SQLite store. The hot path is prepared statements over whole batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from connectord.lifecycle.action import Action
+from connectord.store.base import (
+    ActionRecord,
+    DataMerge,
+    DueAction,
+    KeyHolder,
+    OutboxItem,
+    OutboxRow,
+    WriteSet,
+)
+from connectord.store.sqlite_connection import open_writer, translate_errors
+from connectord.store.sqlite_rows import (
+    ACTION_COLUMNS,
+    ACTION_WIDTH,
+    MUTABLE_COLUMNS,
+    SELECT_ACTION,
+    action_from,
+    row_from,
+)
+
+_INSERT_ACTION = (
+    f"INSERT INTO actions ({', '.join(ACTION_COLUMNS)}, data, key, payload_digest, rerun_of) "  # noqa: S608
+    f"VALUES ({', '.join('?' * (ACTION_WIDTH + 4))})"
+)
+_UPDATE_ACTION = f"UPDATE actions SET {', '.join(f'{name} = ?' for name in MUTABLE_COLUMNS)} WHERE id = ?"  # noqa: S608
+_LOAD_ACTION = f"SELECT {SELECT_ACTION} FROM actions a WHERE a.id = ?"  # noqa: S608
+_LOAD_RECORD = f"SELECT {SELECT_ACTION}, a.key, a.rerun_of, a.data, a.response_data FROM actions a WHERE a.id = ?"  # noqa: S608
+
+# Without INDEXED BY and without ANALYZE, SQLite may take another index and sort: seconds at millions of rows.
+_DUE_ACTIONS = (
+    f"SELECT {SELECT_ACTION}, coalesce(c.owner, a.owner), a.data, coalesce(c.data, '{{}}') "  # noqa: S608
+    "FROM actions a INDEXED BY actions_due LEFT JOIN cases c ON c.id = a.case_id "
+    "WHERE a.state = 'pending' AND a.system = ? AND a.due_at <= ? ORDER BY a.due_at LIMIT ?"
+)
+_NEXT_DUE = "SELECT min(due_at) FROM actions INDEXED BY actions_due WHERE state = 'pending' AND system = ?"
+_OVERDUE = (
+    "SELECT id FROM actions INDEXED BY actions_deadline WHERE state = 'waiting' AND deadline <= ? "
+    "ORDER BY deadline LIMIT ?"
+)
+_NEXT_DEADLINE = "SELECT min(deadline) FROM actions INDEXED BY actions_deadline WHERE state = 'waiting'"
+_OVER_LIMIT = (
+    "SELECT id FROM actions INDEXED BY actions_retrying "
+    "WHERE state = 'pending' AND attempts > 0 AND system = ? AND attempts >= ? LIMIT ?"
+)
+_OPEN_ATTEMPTS = "SELECT action_id, number FROM attempts INDEXED BY attempts_open WHERE ended_at IS NULL LIMIT ?"
+_UPSERT_CASE = (
+    "INSERT INTO cases (id, owner, created_at, updated_at) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE "
+    "SET owner = excluded.owner, updated_at = excluded.updated_at WHERE excluded.owner IS NOT NULL"
+)
+_INSERT_HISTORY = (
+    "INSERT INTO history (seq, action_id, at, from_state, to_state, event, rules, why, who, note) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_INSERT_ATTEMPT = "INSERT INTO attempts (action_id, number, manual, started_at) VALUES (?, ?, ?, ?)"
+_END_ATTEMPT = (
+    "UPDATE attempts SET ended_at = ?, outcome = ?, message = ? WHERE action_id = ? AND number = ? AND ended_at IS NULL"
+)
+_INSERT_LATE = (
+    "INSERT INTO late_responses (action_id, digest, at, status, reason, data) VALUES (?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT DO NOTHING"
+)
+_INSERT_OUTBOX = (
+    "INSERT INTO outbox (action_id, case_id, owner, notice, at, text, next_try_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+# The live states' counts come from the partial indexes alone; no table page is read.
+_LIVE_COUNTS = (
+    "SELECT system, 'pending', count(*) FROM actions INDEXED BY actions_due WHERE state = 'pending' GROUP BY system "
+    "UNION ALL "
+    "SELECT system, 'waiting', count(*) FROM actions INDEXED BY actions_deadline WHERE state = 'waiting' "
+    "GROUP BY system UNION ALL "
+    "SELECT system, state, count(*) FROM actions INDEXED BY actions_live "
+    "WHERE state IN ('attempting', 'todo', 'in_progress') AND state <> 'closed' GROUP BY system, state"
+)
+
+
+class SqliteWriter:
+    """A :class:`connectord.store.base.WriteStore` on one SQLite connection."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = open_writer(path)
+        self._connection = self._database.conn
+
+    # -- transactions
+
+    def begin(self) -> None:
+        with translate_errors():
+            self._connection.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        with translate_errors():
+            self._connection.execute("COMMIT")
+
+    def rollback(self) -> None:
+        # an error such as a full disk may have ended the transaction already
+        if self._connection.in_transaction:
+            with translate_errors():
+                self._connection.execute("ROLLBACK")
+
+    def write(self, changes: WriteSet) -> None:
+        with translate_errors():
+            self._write(changes)
+
+    def _write(self, changes: WriteSet) -> None:
+        many = self._connection.executemany
+        if changes.cases:
+            many(_UPSERT_CASE, [(case.case_id, case.owner, case.at, case.at) for case in changes.cases])
+        if changes.inserted:
+            many(
+                _INSERT_ACTION,
+                [(*row_from(new.action), new.data, new.key, new.payload_digest, new.rerun_of) for new in changes.inserted],
+            )
+        if changes.updated:
+            many(
+                _UPDATE_ACTION,
+                [(*row_from(action, MUTABLE_COLUMNS), action.id) for action in changes.updated.values()],
+            )
+        for merge in changes.merges:
+            self._merge(merge)
+        if changes.attempts:
+            many(
+                _INSERT_ATTEMPT,
+                [(row.action_id, row.number, row.manual, row.started_at) for row in changes.attempts],
+            )
+        if changes.attempt_ends:
+            many(
+                _END_ATTEMPT,
+                [(end.ended_at, end.outcome, end.message, end.action_id, end.number) for end in changes.attempt_ends],
+            )
+        if changes.late_responses:
+            many(
+                _INSERT_LATE,
+                [(row.action_id, row.digest, row.at, row.status, row.reason, row.data) for row in changes.late_responses],
+            )
+        if changes.history:
+            many(
+                _INSERT_HISTORY,
+                [
+                    (
+                        row.seq,
+                        row.action_id,
+                        row.at,
+                        row.from_state,
+                        row.to_state,
+                        row.event,
+                        row.rules,
+                        row.why,
+                        row.who,
+                        row.note,
+                    )
+                    for row in changes.history
+                ],
+            )
+        if changes.outbox:
+            many(
+                _INSERT_OUTBOX,
+                [
+                    (row.action_id, row.case_id, row.owner, row.notice, row.at, row.text, row.at)
+                    for row in changes.outbox
+                ],
+            )
+
+    def _merge(self, merge: DataMerge) -> None:
+        execute = self._connection.execute
+        row = execute("SELECT data FROM actions WHERE id = ?", (merge.action_id,)).fetchone()
+        execute(
+            "UPDATE actions SET data = ?, response_data = ? WHERE id = ?",
+            (_merged(row[0], merge.data), _encode(merge.data), merge.action_id),
+        )
+        if merge.case_id is not None:
+            row = execute("SELECT data FROM cases WHERE id = ?", (merge.case_id,)).fetchone()
+            execute(
+                "UPDATE cases SET data = ?, updated_at = ? WHERE id = ?",
+                (_merged(row[0], merge.data), merge.at, merge.case_id),
+            )
+
+    # -- what the ledger asks within a transaction
+
+    def load_action(self, action_id: str) -> Action | None:
+        row = self._one(_LOAD_ACTION, action_id)
+        return None if row is None else action_from(row)
+
+    def load_record(self, action_id: str) -> ActionRecord | None:
+        row = self._one(_LOAD_RECORD, action_id)
+        return None if row is None else ActionRecord(action_from(row), *row[ACTION_WIDTH:])
+
+    def find_key(self, system: str, key: str) -> KeyHolder | None:
+        row = self._one("SELECT id, payload_digest FROM actions WHERE system = ? AND key = ?", system, key)
+        return None if row is None else KeyHolder(row[0], row[1])
+
+    def due_actions(self, system: str, now: int, limit: int) -> Sequence[DueAction]:
+        return [
+            DueAction(action_from(row), *row[ACTION_WIDTH:]) for row in self._all(_DUE_ACTIONS, system, now, limit)
+        ]
+
+    def next_due_at(self, system: str) -> int | None:
+        return self._value(_NEXT_DUE, system)
+
+    def overdue_ids(self, now: int, limit: int) -> Sequence[str]:
+        return [row[0] for row in self._all(_OVERDUE, now, limit)]
+
+    def next_deadline(self) -> int | None:
+        return self._value(_NEXT_DEADLINE)
+
+    def over_limit_ids(self, system: str, attempts: int, limit: int) -> Sequence[str]:
+        return [row[0] for row in self._all(_OVER_LIMIT, system, attempts, limit)]
+
+    def open_attempts(self, limit: int) -> Sequence[tuple[str, int]]:
+        return [(row[0], row[1]) for row in self._all(_OPEN_ATTEMPTS, limit)]
+
+    def last_seq(self) -> int:
+        return self._value("SELECT max(seq) FROM history") or 0
+
+    def live_counts(self) -> dict[tuple[str, str], int]:
+        return {(row[0], row[1]): row[2] for row in self._all(_LIVE_COUNTS)}
+
+    def case_owner(self, case_id: str) -> str | None:
+        row = self._one("SELECT owner FROM cases WHERE id = ?", case_id)
+        return None if row is None else row[0]
+
+    # -- the outbox and the paused systems
+
+    def due_outbox(self, now: int, limit: int) -> Sequence[OutboxItem]:
+        rows = self._all(
+            "SELECT seq, action_id, case_id, owner, notice, at, text, tries FROM outbox "
+            "WHERE next_try_at <= ? ORDER BY next_try_at LIMIT ?",
+            now,
+            limit,
+        )
+        return [OutboxItem(row[0], OutboxRow(*row[1:7]), row[7]) for row in rows]
+
+    def next_outbox_at(self) -> int | None:
+        return self._value("SELECT min(next_try_at) FROM outbox WHERE next_try_at IS NOT NULL")
+
+    def outbox_delivered(self, seq: int, at: int) -> None:
+        self._run(
+            "UPDATE outbox SET delivered_at = ?, next_try_at = NULL, last_error = NULL, tries = tries + 1 "
+            "WHERE seq = ?",
+            at,
+            seq,
+        )
+
+    def outbox_failed(self, seq: int, error: str, next_try_at: int) -> None:
+        self._run(
+            "UPDATE outbox SET tries = tries + 1, last_error = ?, next_try_at = ? WHERE seq = ?",
+            error,
+            next_try_at,
+            seq,
+        )
+
+    def set_paused(self, system: str, paused: bool, at: int, who: str) -> None:
+        if paused:
+            self._run("INSERT OR IGNORE INTO paused_systems (system, at, who) VALUES (?, ?, ?)", system, at, who)
+        else:
+            self._run("DELETE FROM paused_systems WHERE system = ?", system)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    # -- plumbing
+
+    def _run(self, sql: str, *args: Any) -> None:
+        with translate_errors():
+            self._connection.execute(sql, args)
+
+    def _one(self, sql: str, *args: Any) -> Any:
+        with translate_errors():
+            return self._connection.execute(sql, args).fetchone()
+
+    def _all(self, sql: str, *args: Any) -> list[Any]:
+        with translate_errors():
+            return self._connection.execute(sql, args).fetchall()
+
+    def _value(self, sql: str, *args: Any) -> int | None:
+        row = self._one(sql, *args)
+        return None if row is None else row[0]
+
+
+def _merged(text: str, data: dict[str, Any]) -> str:
+    before: dict[str, Any] = msgspec.json.decode(text)
+    return _encode({**before, **data})
+
+
+def _encode(data: dict[str, Any]) -> str:
+    return msgspec.json.encode(data).decode()

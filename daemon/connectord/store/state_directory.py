@@ -1,0 +1,48 @@
+"""The state directory, and the lock that lets one daemon at a time have it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from connectord.errors import StateDirectoryBusy, StateDirectoryUnusable
+
+LOCK_NAME = "lock"
+DATABASE_NAME = "connectord.db"
+TOKEN_KEY_NAME = "callback.key"
+
+
+@contextmanager
+def hold_state_directory(directory: Path) -> Iterator[Path]:
+    """Create the directory if need be (mode 0700), lock it, and hold it until the block ends.
+
+    The lock is the kernel's (flock): it is gone with the process, however that ended, so recovery at start needs
+    no timers.
+
+    Raises :class:`StateDirectoryUnusable` or :class:`StateDirectoryBusy`.
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StateDirectoryUnusable(
+            f"the state directory {directory} cannot be used: {error.strerror}; "
+            "set daemon.state_directory to one that this user may write"
+        ) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            raise StateDirectoryBusy(
+                f"another connectord (process {holder}) uses the state directory {directory}; "
+                "stop that one, or give this one another daemon.state_directory"
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+        yield directory
+    finally:
+        os.close(descriptor)
