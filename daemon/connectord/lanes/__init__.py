@@ -1,0 +1,1 @@
+"""One lane per system: claims what is due, attempts it, reports what came of it."""
