@@ -53,7 +53,7 @@ def load_plugins(extra: Iterable[object] = (), *, entry_points: bool = True) -> 
     loader = _Loader()
     if entry_points:
         found = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
-        for entry_point in sorted(found, key=_description):
+        for entry_point in sorted(found, key=_order):
             loader.load(entry_point)
     for plugin in extra:
         loader.add(plugin, f"plugin {getattr(plugin, '__name__', None) or type(plugin).__name__!r}")
@@ -65,8 +65,7 @@ class _Loader:
         self.adapters: dict[str, type[Adapter]] = {}
         self.problems: list[str] = []
         self._sources: dict[str, str] = {}
-        self._manager = pluggy.PluginManager(PROJECT_NAME)
-        self._manager.add_hookspecs(hookspecs)
+        self._plugins: list[object] = []
 
     def load(self, entry_point: importlib.metadata.EntryPoint) -> None:
         source = _description(entry_point)
@@ -78,20 +77,24 @@ class _Loader:
         self.add(plugin, source)
 
     def add(self, plugin: object, source: str) -> None:
-        if self._manager.is_registered(plugin):
+        if any(known is plugin for known in self._plugins):
             return
+        self._plugins.append(plugin)
+        # a manager for each, because pluggy stops at the first hook that raises
+        manager = pluggy.PluginManager(PROJECT_NAME)
+        manager.add_hookspecs(hookspecs)
         try:
-            self._manager.register(plugin, name=f"{len(self._manager.get_plugins())}: {source}")
-        except (pluggy.PluginValidationError, ValueError) as error:
-            self.problems.append(f"{source}: a hook does not fit: {error}")
+            manager.register(plugin, name=source)
+        except Exception as error:  # noqa: BLE001 - pluggy looks at every attribute, and a property may raise anything
+            self.problems.append(f"{source}: a hook does not fit: {_error(error)}")
             return
-        callers = self._manager.get_hookcallers(plugin) or []
+        callers = manager.get_hookcallers(plugin) or []
         self.problems += [f"{source}: there is no hook {caller.name}" for caller in callers if not caller.has_spec()]
         if not callers:
             self.problems.append(f"{source}: implements no hook; is {_HOOK} marked with connectord.hookspecs.hookimpl?")
-        self._call(plugin, source)
+        self._call(manager, source)
 
-    def _call(self, plugin: object, source: str) -> None:
+    def _call(self, manager: pluggy.PluginManager, source: str) -> None:
         refused: list[PluginRefused] = []
 
         def register(adapter: type[Adapter], *, api_version: int = API_VERSION) -> None:
@@ -103,11 +106,8 @@ class _Loader:
                 self.problems.append(f"{source}: {error}")
                 raise
 
-        # each plugin on its own, so that one that raises does not stop the rest
-        others = [other for other in self._manager.get_plugins() if other is not plugin]
-        hook = self._manager.subset_hook_caller(_HOOK, remove_plugins=others)
         try:
-            hook(register=register)
+            manager.hook.connectord_register_adapters(register=register)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody's hook may raise anything
             if error not in refused:
                 self.problems.append(f"{source}: {_HOOK} raised {_error(error)}")
@@ -137,6 +137,11 @@ class _Loader:
             raise PluginRefused(f"the adapter name {name!r} is taken by {self._sources[name]}")
         self.adapters[name] = adapter
         self._sources[name] = source
+
+
+def _order(entry_point: importlib.metadata.EntryPoint) -> tuple[str, str]:
+    distribution = entry_point.dist
+    return ("" if distribution is None else distribution.name, entry_point.name)
 
 
 def _description(entry_point: importlib.metadata.EntryPoint) -> str:

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 
 import pydantic
 import pytest
-
 from connectord.adapters import Adapter, AdapterSettings
 from connectord.config import Config, DurationMs, load_config
 from connectord.errors import ConfigurationRefused, Problem
@@ -39,11 +38,11 @@ class FaxSettings(AdapterSettings):
     pause: DurationMs = 1_000
     token: pydantic.SecretStr | None = None
     seal: Annotated[str, pydantic.AfterValidator(_sealed)] = "whole"
-    labels: dict[str, str] = {}
-    headers: dict[str, str | pydantic.SecretStr] = {}
+    labels: dict[str, str] = pydantic.Field(default_factory=dict)
+    headers: dict[str, str | pydantic.SecretStr] = pydantic.Field(default_factory=dict)
     copies: tuple[str, ...] = ()
     limits: Limits = Limits()
-    lines: list[Limits] = []
+    lines: list[Limits] = pydantic.Field(default_factory=list)
 
 
 class Fax(Adapter):

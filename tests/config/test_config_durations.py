@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from connectord.config import format_duration, parse_duration
 from hypothesis import given
 from hypothesis import strategies as st
-
-from connectord.config import format_duration, parse_duration
 
 
 @pytest.mark.parametrize(

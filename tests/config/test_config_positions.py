@@ -5,10 +5,9 @@ import tomllib
 from collections.abc import Iterator
 from typing import Any
 
+from connectord.config.positions import KeyPath, find_lines
 from hypothesis import given
 from hypothesis import strategies as st
-
-from connectord.config.positions import KeyPath, find_lines
 
 DOCUMENT = '''\
 # a comment = [ with "brackets"

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-
 from connectord.config import Rate, format_rate, parse_rate
 from connectord.config.addresses import parse_bind, parse_http_url, parse_target_url
 

@@ -79,13 +79,12 @@ def diff(old: Config, new: Config) -> ConfigDiff:
 
 def _compare(old: _Values, new: _Values, secrets: set[str]) -> tuple[Change, ...]:
     def show(values: _Values, key: str) -> str:
-        return hide_secrets(_render(values[key]), secrets) if key in values else NOT_SET
+        return hide_secrets(_render(values.get(key)), secrets)
 
-    keys = dict.fromkeys((*old, *new))
     return tuple(
         Change(key, show(old, key), show(new, key))
-        for key in keys
-        if key not in old or key not in new or old[key] != new[key]
+        for key in dict.fromkeys((*old, *new))
+        if old.get(key) != new.get(key)
     )
 
 
@@ -151,7 +150,7 @@ def _assignee(assignee: Assignee) -> str:
 
 
 def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, object]]:
-    if isinstance(value, dict) and value:
+    if isinstance(value, dict):
         for key, item in value.items():
             yield from _flatten(f"{prefix}.{key}", item)
     else:
@@ -159,7 +158,7 @@ def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, object]]:
 
 
 def _render(value: object) -> str:
-    if value is None or value == {}:
+    if value is None:
         return NOT_SET
     if isinstance(value, bool):
         return str(value).lower()

@@ -81,7 +81,7 @@ def load_config(path: Path, *, adapters: Mapping[str, type[Adapter]], environ: M
     system_table = root.table("systems")
     rules = read_rules(root.tables("allocation"), system_table.values)
     systems = SystemsReader(adapters, (retry_table, retry), rules, problems, secrets).read(system_table)
-    notify = read_notify(root.table("notify").with_values(secrets.resolve_all), secrets)
+    notify = read_notify(root.table("notify"), secrets)
     control = read_control(root.table("control"))
     root.finish()
     if problems:

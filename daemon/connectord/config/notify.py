@@ -27,8 +27,15 @@ _REQUIRED: dict[str, str] = {
 }
 
 
+# a secret anywhere else would show in the message that refuses it
+_TEXTS = ("command", "url", "host", "sender", "username", "password")
+
+
 def read_notify(table: Table, secrets: Secrets) -> NotifySettings:
-    """The ``[notify]`` table; ``secrets`` were already put into its values."""
+    """The ``[notify]`` table, with ``secrets`` put into its texts."""
+    table = table.with_values(
+        {key: secrets.resolve(value, table.at(key)) if key in _TEXTS else value for key, value in table.values.items()}
+    )
     kind: NotifyKind = table.read("via", _kind, "log")
     if table.sound("via"):
         _check_keys(table, kind)

@@ -23,6 +23,10 @@ LARGEST_CREDENTIAL = 1_048_576
 
 _KINDS = ("credential", "env")
 _PLACEHOLDER = "unavailable"
+_WITHHELD = "the adapter refuses this; its reason is not shown, for it seems to repeat a part of a secret"
+
+# so many characters in a row, found in a secret too, count as a part of it
+_LONGEST_PIECE = 4
 
 
 class Secrets:
@@ -40,7 +44,7 @@ class Secrets:
         """Every secret that was read, each once."""
         return tuple(self._values)
 
-    def resolve(self, value: Any, path: KeyPath, expected: Any = str) -> Any:
+    def resolve(self, value: Any, path: KeyPath, expected: Any = Any) -> Any:
         """``value`` with each secret put in where ``expected``, the annotation of a field, wants no table.
 
         A table named for what it holds, such as ``headers = { env = "test" }``, stays a table where the model wants
@@ -68,13 +72,13 @@ class Secrets:
                 return {key: self.resolve(item, (*path, key), items) for key, item in value.items()}
         return value
 
-    def resolve_all(self, values: Mapping[str, Any], path: KeyPath) -> dict[str, Any]:
-        """A table whose every value may be a string: :meth:`resolve` for each of them."""
-        return {key: self.resolve(item, (*path, key), Any) for key, item in values.items()}
-
     def hide(self, text: str) -> str:
-        """``text`` with stars in the place of every secret."""
-        return hide_secrets(text, self._values)
+        """``text`` with stars in the place of every secret; something else if it shows a piece of one even then."""
+        hidden = hide_secrets(text, self._values)
+        pieces = {hidden[start : start + _LONGEST_PIECE] for start in range(len(hidden) - _LONGEST_PIECE + 1)}
+        if any(piece in secret for piece in pieces for secret in self._values):
+            return _WITHHELD
+        return hidden
 
     def _read(self, reference: Mapping[str, Any], path: KeyPath) -> str:
         [(kind, name)] = reference.items()
@@ -129,7 +133,11 @@ def hide_secrets(text: str, secrets: Collection[str]) -> str:
     """``text`` with stars in the place of every one of ``secrets``, also where it stands there quoted."""
     # the longest first, for one may be part of another
     for secret in sorted(secrets, key=len, reverse=True):
-        for spelling in {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]}:
+        for spelling in {
+            secret,
+            repr(secret)[1:-1],
+            *(json.dumps(secret, ensure_ascii=way)[1:-1] for way in (True, False)),
+        }:
             text = text.replace(spelling, STARS)
     return text
 

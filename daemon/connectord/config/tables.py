@@ -78,9 +78,9 @@ class Table:
         """Record a problem with the table as a whole."""
         self._problems.add(self.path, message)
 
-    def with_values(self, change: Callable[[Mapping[str, Any], KeyPath], Mapping[str, Any]]) -> Table:
-        """The same table with what ``change`` makes of its values and its path."""
-        return Table(change(self.values, self.path), self.path, self._problems)
+    def with_values(self, values: Mapping[str, Any]) -> Table:
+        """A table in the same place with other values, of which no key is known yet."""
+        return Table(values, self.path, self._problems)
 
     def sound(self, *keys: str) -> bool:
         """Whether no problem was found so far with any of ``keys``."""

@@ -16,10 +16,11 @@ import trio
 from connectord.adapters import Adapter, AdapterContext, Call, Network, NotConnected, Rejected, Succeeded, Taken
 from connectord.clock import Clock
 from connectord.config import SystemConfig
+from connectord.errors import StoreError
+from connectord.lanes.rate import RateWindow
 from connectord.ledger.ledger import Ledger
 from connectord.ledger.operations import ClaimedAttempt
 from connectord.ledger.submission import response_digest
-from connectord.lanes.rate import RateWindow
 from connectord.lifecycle import events as on
 from connectord.times import rfc3339
 
@@ -67,8 +68,10 @@ class Lane:
     ) -> None:
         self.config = config
         self.health = Health()
-        self.in_flight = 0
+        self.under_way: dict[str, int] = {}
         self.paused = paused
+        self._generation: _Generation | None = None
+        self._replaced = False
         self._adapter_class = adapter_class
         self._ledger = ledger
         self._clock = clock
@@ -80,6 +83,11 @@ class Lane:
         self._stopped = trio.Event()
         self._reader: Adapter | None = None
         self._rate = self._new_rate()
+
+    @property
+    def in_flight(self) -> int:
+        """How many attempts are under way."""
+        return len(self.under_way)
 
     @property
     def name(self) -> str:
@@ -118,11 +126,28 @@ class Lane:
         self._freed.set()
         self._alarm.set(0)
 
-    _generation: _Generation | None = None
-    _replaced = False
-
     async def run(self) -> None:
-        """Work until stopped or cancelled."""
+        """Work until stopped or cancelled. Should the lane itself fail, it starts again after a pause."""
+        pause = FIRST_PAUSE_SECONDS
+        while not self._stopping:
+            try:
+                await self._work()
+            except (StoreError, trio.Cancelled):
+                raise
+            except Exception as error:  # noqa: BLE001  - a lane's fault is its own
+                log.error("lane failed", system=self.name, exc_info=error)
+                self.health.state, self.health.last_error = "fault", _words(error)
+                await self._report_interrupted()
+                await self._pause(pause)
+                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    async def _report_interrupted(self) -> None:
+        for action_id, number in list(self.under_way.items()):
+            event = on.AttemptInterrupted(number, "interrupted: the lane failed during the attempt")
+            await self._ledger.report(action_id, event, "recovery")
+        self.under_way.clear()
+
+    async def _work(self) -> None:
         pause = FIRST_PAUSE_SECONDS
         async with trio.open_nursery() as nursery:
             self._alarm.set(0)
@@ -197,7 +222,7 @@ class Lane:
             if self._rate is not None and claims.attempts:
                 self._rate.record(trio.current_time(), len(claims.attempts))
             for claimed in claims.attempts:
-                self.in_flight += 1
+                self.under_way[claimed.action.id] = claimed.action.attempts
                 generation.in_flight += 1
                 nursery.start_soon(self._attempt, generation, claimed)
             self._alarm.set(claims.next_due_at)
@@ -224,8 +249,9 @@ class Lane:
                 generation.fault.set()
                 self._freed.set()
             transition = await self._ledger.report(action.id, event, f"system:{self.name}")
+            # an attempt that is cancelled here stays in the books, to be reported as interrupted
+            del self.under_way[action.id]
         finally:
-            self.in_flight -= 1
             generation.in_flight -= 1
             generation.idle.set()
             self._freed.set()

@@ -106,8 +106,8 @@ class Ledger:
             return
         self.commits += 1
         self._tell(consequences)
-        for request, (result, error) in zip(batch, outcomes, strict=True):
-            request.finish(result, error)
+        for request, (result, refusal) in zip(batch, outcomes, strict=True):
+            request.finish(result, refusal)
 
     def _perform(self, batch: Sequence[_Request]) -> tuple[list[tuple[Any, Exception | None]], Consequences]:
         # runs in the executor; everything it touches belongs to the writer alone
@@ -178,22 +178,22 @@ class Ledger:
 
     async def submit(self, submissions: Sequence[Submission], who: str) -> list[Action]:
         """Take new actions, all or none. Raises :class:`KeyConflict`, :class:`Overloaded`, :class:`StoreFull`."""
-        return cast(list[Action], await self.perform_at_once(op.Submit(submissions, who)))
+        return cast("list[Action]", await self.perform_at_once(op.Submit(submissions, who)))
 
     async def apply(self, action_id: str, event: Event, who: str, note: str | None = None) -> Transition:
         """Let an event happen to an action. Raises :class:`NotFound`, :class:`Refused`, :class:`Overloaded`."""
-        return cast(Transition, await self.perform_at_once(op.Apply(action_id, event, who, note)))
+        return cast("Transition", await self.perform_at_once(op.Apply(action_id, event, who, note)))
 
     async def report(self, action_id: str, event: Event, who: str) -> Transition | None:
         """Record what an attempt came to, whatever the disk says; None where it is refused."""
         try:
-            return cast(Transition, await self.insist(op.Apply(action_id, event, who)))
+            return cast("Transition", await self.insist(op.Apply(action_id, event, who)))
         except RequestError:
             return None
 
     async def claim(self, system: str, limit: int) -> op.Claims:
         """Begin up to ``limit`` due attempts of a system; they are on disk when this returns (rule 14)."""
-        return cast(op.Claims, await self.insist(op.Claim(system, limit)))
+        return cast("op.Claims", await self.insist(op.Claim(system, limit)))
 
     async def recover(self) -> int:
         """Rule 14, once at start: how many attempts were interrupted."""
@@ -206,7 +206,7 @@ class Ledger:
     async def _in_slices(self, operation: op.Operation) -> int:
         touched = 0
         while True:
-            done = cast(op.Slice, await self.insist(operation))
+            done = cast("op.Slice", await self.insist(operation))
             touched += done.touched
             if not done.more:
                 return touched
@@ -216,7 +216,7 @@ class Ledger:
         self.deadline_alarm.set(0)
         while True:
             await self.deadline_alarm.wait()
-            done = cast(op.Slice, await self.insist(op.Expire()))
+            done = cast("op.Slice", await self.insist(op.Expire()))
             self.deadline_alarm.set(0 if done.more else done.next_at)
 
 

@@ -199,6 +199,7 @@ class Unit:
             why,
             who,
             note,
+            self._actions[action_id].system,
         )
         self._writes.history.append(row)
         self.consequences.history.append(row)

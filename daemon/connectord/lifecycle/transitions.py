@@ -116,8 +116,8 @@ TABLE: tuple[Row, ...] = (
       for state in (T, I, C) for event in (on.TakenBySystem, on.ConnectionFailed, on.AttemptInterrupted)),
     *(row for state in (T, I, C) for event in (on.SuccessReceived, on.FailureReceived) for row in (
         Row(state, event, state, "15", "the same response again", do.stay, do.same_response_again, history=False),
-        Row(state, event, state, "15", _LATE, do.keep_late))),
-    *(Row(state, on.HeartbeatReceived, state, "15,21", _LATE, do.keep_late) for state in (T, I, C)),
+        Row(state, event, state, "15", _LATE, do.keep_late, history=False))),
+    *(Row(state, on.HeartbeatReceived, state, "15,21", _LATE, do.keep_late, history=False) for state in (T, I, C)),
 )
 
 _NOT_ATTEMPTED = "no attempt is under way"

@@ -59,7 +59,7 @@ class SqliteReader:
         if not rows:
             return None
         actions = self.list_records(Filters(case_id=case_id), None, limit)
-        return CaseRecord(*rows[0], actions=tuple(actions))
+        return CaseRecord(*rows[0], tuple(actions))
 
     def history(self, action_id: str) -> Sequence[HistoryRow]:
         return [HistoryRow(*row) for row in self._all(f"{_HISTORY} WHERE action_id = ? ORDER BY seq", action_id)]
@@ -77,6 +77,13 @@ class SqliteReader:
 
     def paused_systems(self) -> dict[str, str]:
         return {row[0]: row[1] for row in self._all("SELECT system, who FROM paused_systems")}
+
+    def count_over_limit(self, system: str, attempts: int) -> int:
+        sql = (
+            "SELECT count(*) FROM actions INDEXED BY actions_retrying "
+            "WHERE state = 'pending' AND attempts > 0 AND system = ? AND attempts >= ?"
+        )
+        return int(self._all(sql, system, attempts)[0][0])
 
     def closed_ids(self, filters: Filters, limit: int) -> Sequence[str]:
         where, args = _where(filters)
@@ -98,4 +105,4 @@ def _where(filters: Filters) -> tuple[list[str], list[Any]]:
 
 
 def _record(row: Sequence[Any], late: tuple[LateResponse, ...] = ()) -> ActionRecord:
-    return ActionRecord(action_from(row), *row[ACTION_WIDTH:], late_responses=late)
+    return ActionRecord(action_from(row), *row[ACTION_WIDTH:], late)

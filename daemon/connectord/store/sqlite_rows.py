@@ -20,8 +20,11 @@ _RESOLUTION = ACTION_COLUMNS.index("resolution")
 _MANUAL = ACTION_COLUMNS.index("manual")
 
 _STATES = {str(state): state for state in State}
-_REASONS = {None: None, **{str(reason): reason for reason in Reason}}
-_RESOLUTIONS = {None: None, **{str(resolution): resolution for resolution in Resolution}}
+_REASONS: dict[str | None, Reason | None] = {None: None, **{str(reason): reason for reason in Reason}}
+_RESOLUTIONS: dict[str | None, Resolution | None] = {
+    None: None,
+    **{str(resolution): resolution for resolution in Resolution},
+}
 
 # What never changes after the submission is left out of an update.
 _FIXED = {"id", "system", "submitted_at", "case_id", "owner"}

@@ -28,6 +28,9 @@ from connectord.store.sqlite_rows import (
     row_from,
 )
 
+LATE_RESPONSES_KEPT = 100
+"""A system that answers without end may not fill the disk: further late responses of an action are dropped."""
+
 _INSERT_ACTION = (
     f"INSERT INTO actions ({', '.join(ACTION_COLUMNS)}, data, key, payload_digest, rerun_of) "  # noqa: S608
     f"VALUES ({', '.join('?' * (ACTION_WIDTH + 4))})"
@@ -66,8 +69,8 @@ _END_ATTEMPT = (
     "UPDATE attempts SET ended_at = ?, outcome = ?, message = ? WHERE action_id = ? AND number = ? AND ended_at IS NULL"
 )
 _INSERT_LATE = (
-    "INSERT INTO late_responses (action_id, digest, at, status, reason, data) VALUES (?, ?, ?, ?, ?, ?) "
-    "ON CONFLICT DO NOTHING"
+    "INSERT INTO late_responses (action_id, digest, at, status, reason, data) SELECT ?, ?, ?, ?, ?, ? "
+    f"WHERE (SELECT count(*) FROM late_responses WHERE action_id = ?) < {LATE_RESPONSES_KEPT} ON CONFLICT DO NOTHING"
 )
 _INSERT_OUTBOX = (
     "INSERT INTO outbox (action_id, case_id, owner, notice, at, text, next_try_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -117,7 +120,10 @@ class SqliteWriter:
         if changes.inserted:
             many(
                 _INSERT_ACTION,
-                [(*row_from(new.action), new.data, new.key, new.payload_digest, new.rerun_of) for new in changes.inserted],
+                [
+                    (*row_from(new.action), new.data, new.key, new.payload_digest, new.rerun_of)
+                    for new in changes.inserted
+                ],
             )
         if changes.updated:
             many(
@@ -139,7 +145,10 @@ class SqliteWriter:
         if changes.late_responses:
             many(
                 _INSERT_LATE,
-                [(row.action_id, row.digest, row.at, row.status, row.reason, row.data) for row in changes.late_responses],
+                [
+                    (row.action_id, row.digest, row.at, row.status, row.reason, row.data, row.action_id)
+                    for row in changes.late_responses
+                ],
             )
         if changes.history:
             many(

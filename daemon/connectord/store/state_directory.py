@@ -12,7 +12,7 @@ from connectord.errors import StateDirectoryBusy, StateDirectoryUnusable
 
 LOCK_NAME = "lock"
 DATABASE_NAME = "connectord.db"
-TOKEN_KEY_NAME = "callback.key"
+TOKEN_KEY_NAME = "callback.key"  # noqa: S105  - a file name
 
 
 @contextmanager

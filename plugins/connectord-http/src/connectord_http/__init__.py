@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from connectord.hookspecs import RegisterAdapter, hookimpl
+
 from connectord_http.adapter import HttpAdapter
 
 

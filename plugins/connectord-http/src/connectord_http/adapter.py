@@ -6,11 +6,11 @@ import errno
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx
 import msgspec
-
 from connectord import __version__
 from connectord.adapters import (
     Adapter,
@@ -21,8 +21,10 @@ from connectord.adapters import (
     Outcome,
     Rejected,
     Response,
+    Succeeded,
     Taken,
 )
+
 from connectord_http import answers, connectord_format, enate
 from connectord_http.settings import HttpSettings
 
@@ -36,7 +38,14 @@ class HttpAdapter(Adapter):
 
     def __init__(self, settings: HttpSettings, context: AdapterContext) -> None:
         super().__init__(settings, context)
-        self._format = enate if settings.dialect == "enate" else connectord_format
+        enates = settings.dialect == "enate"
+        self._payload: Callable[[Call], dict[str, Any]] = enate.payload if enates else connectord_format.payload
+        self._read_callback: Callable[[bytes], Response] = (
+            enate.read_callback if enates else connectord_format.read_callback
+        )
+        self._read_answer: Callable[[bytes], Succeeded | Rejected | None] = (
+            enate.read_answer if enates else connectord_format.read_answer
+        )
         self._client: httpx.AsyncClient | None = None
 
     async def open(self) -> None:
@@ -66,7 +75,7 @@ class HttpAdapter(Adapter):
         request = self._client.build_request(
             "POST",
             self.settings.url,
-            content=msgspec.json.encode(self._format.payload(call)),
+            content=msgspec.json.encode(self._payload(call)),
             headers={"Idempotency-Key": call.idempotency_key},
         )
         try:
@@ -80,7 +89,7 @@ class HttpAdapter(Adapter):
         return self._outcome(response, body)
 
     def read_callback(self, request: CallbackRequest) -> Response:
-        return self._format.read_callback(request.body)
+        return self._read_callback(request.body)
 
     async def _read(self, response: httpx.Response) -> bytes | None:
         """The answer's body, or None where it is larger than allowed."""
@@ -101,7 +110,7 @@ class HttpAdapter(Adapter):
         if 200 <= status < 300:
             if not body:
                 return Taken()
-            return self._format.read_answer(body) or Taken(answers.reference_in(body))
+            return self._read_answer(body) or Taken(answers.reference_in(body))
         if 300 <= status < 400:
             location = response.headers.get("Location", "nowhere")
             return Rejected(f"{answers.status_words(status)}: a redirect to {location} is not followed")

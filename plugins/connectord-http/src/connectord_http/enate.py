@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-
 from connectord.adapters import NO_REASON_GIVEN, Call, InvalidCallback, Rejected, Response, Succeeded
 
 

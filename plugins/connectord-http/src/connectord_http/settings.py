@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 import httpx
 import pydantic
-
 from connectord.adapters import AdapterSettings
 from connectord.config.durations import parse_duration
 
@@ -15,7 +14,9 @@ OWN_HEADERS = {"content-length", "content-type", "host", "idempotency-key", "tra
 
 def _duration(value: object) -> int:
     if not isinstance(value, str):
-        raise ValueError('a duration is a number and ms, s, m, h or d, such as "10s"')
+        raise ValueError(  # noqa: TRY004  - pydantic reports a ValueError
+            'a duration is a number and ms, s, m, h or d, such as "10s"'
+        )
     return parse_duration(value)
 
 

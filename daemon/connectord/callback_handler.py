@@ -1,0 +1,69 @@
+"""What a callback does: finds the action's system, lets its adapter read the body, and tells the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from connectord.adapters import Adapter, CallbackRequest, Progress, Rejected, Response, Succeeded, response_from
+from connectord.callbacks import CallbackAnswer
+from connectord.errors import NotFound
+from connectord.ledger.ledger import Ledger
+from connectord.ledger.submission import response_digest
+from connectord.lifecycle import events as on
+from connectord.lifecycle.effects import KeepLateResponse
+from connectord.responses import read_response
+
+KNOWN_SYSTEMS = 10_000
+
+
+class CallbackTaker:
+    """A :class:`connectord.callbacks.CallbackHandler`."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        system_of: Callable[[str], Awaitable[str | None]],
+        reader_of: Callable[[str], Adapter | None],
+    ) -> None:
+        self._ledger = ledger
+        self._system_of = system_of
+        self._reader_of = reader_of
+        self._known: dict[str, str] = {}
+
+    async def handle_callback(self, action_id: str, headers: Mapping[str, str], body: bytes) -> CallbackAnswer:
+        """Take one callback; returns after the commit."""
+        reader = self._reader_of(await self._find_system(action_id))
+        if reader is None:
+            # the system is not configured any more: our own format is all that can be read
+            response = response_from(read_response(body))
+        else:
+            response = reader.read_callback(CallbackRequest(action_id, headers, body))
+        transition = await self._ledger.apply(action_id, _event(response), "callback")
+        late = any(isinstance(effect, KeepLateResponse) for effect in transition.effects)
+        return CallbackAnswer.LATE if late else CallbackAnswer.TAKEN
+
+    def remember(self, action_id: str, system: str) -> None:
+        """Note an action's system, so that its callback needs no look into the store."""
+        if len(self._known) >= KNOWN_SYSTEMS:
+            del self._known[next(iter(self._known))]
+        self._known[action_id] = system
+
+    async def _find_system(self, action_id: str) -> str:
+        system = self._known.get(action_id) or await self._system_of(action_id)
+        if system is None:
+            raise NotFound(f"there is no action {action_id}")
+        self.remember(action_id, system)
+        return system
+
+
+def _event(response: Response) -> on.Event:
+    match response:
+        case Succeeded():
+            return on.SuccessReceived(response_digest("success", None, response.data), response.data)
+        case Rejected():
+            digest = response_digest("failure", response.reason, response.data)
+            return on.FailureReceived(digest, response.reason, response.data)
+        case Progress():
+            digest = response_digest("progress", response.text, {"percent": response.percent})
+            return on.HeartbeatReceived(digest, response.text, response.percent)
+    raise TypeError(f"read_callback() returned {type(response).__name__}")

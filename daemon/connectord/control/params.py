@@ -1,0 +1,134 @@
+"""The parameters of the control socket's methods. JSON Schemas are made from these types."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Text = Annotated[str, msgspec.Meta(max_length=10_000)]
+Ids = Annotated[list[Name], msgspec.Meta(min_length=1, max_length=10_000)]
+
+
+class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The base: an unknown parameter is an error."""
+
+
+class Nothing(Params, frozen=True):
+    """No parameters."""
+
+
+class Submit(Params, frozen=True):
+    """A new action. ``due_at`` is RFC 3339; without it the action is due now."""
+
+    system: Name
+    case: Name | None = None
+    owner: Name | None = None
+    key: Name | None = None
+    data: dict[str, Any] | None = None
+    due_at: str | None = None
+
+
+class SubmitMany(Params, frozen=True):
+    """New actions: all of them or none, in one transaction."""
+
+    actions: Annotated[list[Submit], msgspec.Meta(min_length=1, max_length=10_000)]
+
+
+class ById(Params, frozen=True):
+    """One action or case."""
+
+    id: Name
+
+
+class List(Params, frozen=True):
+    """A page of actions, the newest first; ``after`` is the ``next`` of the page before."""
+
+    state: Literal["pending", "attempting", "waiting", "todo", "in_progress", "closed"] | None = None
+    system: Name | None = None
+    case: Name | None = None
+    reason: Literal["updated_by_integration", "timeout"] | None = None
+    resolution: Literal["done_successfully", "not_done_successfully"] | None = None
+    since: str | None = None
+    after: Name | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
+
+
+class Take(Params, frozen=True):
+    """Take a To Do action as ``user``."""
+
+    id: Name
+    user: Name
+
+
+class Assign(Params, frozen=True):
+    """Hand a To Do action on, to a queue or to a user."""
+
+    id: Name
+    queue: Name | None = None
+    user: Name | None = None
+
+
+class Complete(Params, frozen=True):
+    """Close a To Do action by hand."""
+
+    id: Name
+    resolution: Literal["done_successfully", "not_done_successfully"] = "done_successfully"
+    data: dict[str, Any] | None = None
+    note: Text | None = None
+
+
+class Cancel(Params, frozen=True):
+    """Close a pending or waiting action as done unsuccessfully."""
+
+    id: Name
+    note: Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)]
+
+
+class RerunFilters(Params, frozen=True):
+    """Which closed actions to run again."""
+
+    system: Name | None = None
+    since: str | None = None
+    resolution: Literal["done_successfully", "not_done_successfully"] | None = None
+
+
+class Rerun(Params, frozen=True):
+    """New actions from closed ones: by ids, or by filters; ``dry_run`` only counts."""
+
+    ids: Ids | None = None
+    filters: RerunFilters | None = None
+    dry_run: bool = False
+
+
+class System(Params, frozen=True):
+    """One system."""
+
+    system: Name
+
+
+class Reload(Params, frozen=True):
+    """``plan`` only says what a reload would do."""
+
+    plan: bool = False
+
+
+class WatchFilters(Params, frozen=True):
+    """Which changes to hear of."""
+
+    id: Name | None = None
+    system: Name | None = None
+    state: str | None = None
+
+
+class Watch(Params, frozen=True):
+    """The stream of changes."""
+
+    filters: WatchFilters | None = None
+
+
+class Shutdown(Params, frozen=True):
+    """``now`` does not wait for the attempts under way."""
+
+    now: bool = False

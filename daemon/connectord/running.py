@@ -1,0 +1,56 @@
+"""``connectord run``: from a configuration file to a daemon that serves, in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import structlog
+import trio
+
+from connectord.config import Config, find_config, load_config
+from connectord.errors import ConnectordError
+from connectord.observability import Redactor, configure_logging
+from connectord.plugins import load_plugins
+from connectord.store.state_directory import hold_state_directory
+from connectord.supervisor import Daemon, Surroundings
+
+log = structlog.get_logger()
+
+
+def run_daemon(config_file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> None:
+    """Run until stopped. Raises the :class:`ConnectordError` that kept it from starting or going on."""
+    plugins = load_plugins()
+    path = find_config(config_file, environ, cwd)
+    config = load_config(path, adapters=plugins.adapters, environ=environ)
+    redactor = Redactor(config.secrets)
+    configure_logging(log_format=config.daemon.log_format, log_level=config.daemon.log_level, redactor=redactor)
+    for problem in plugins.problems:
+        log.error("plugin not loaded", problem=problem)
+    surroundings = Surroundings(adapters=plugins.adapters, environ=environ, redactor=redactor)
+    with hold_state_directory(config.daemon.state_directory):
+        try:
+            trio.run(_run, config, surroundings)
+        except BaseExceptionGroup as group:
+            # trio's nurseries wrap what ended them; the caller wants the one error of ours
+            known = group.subgroup(ConnectordError)
+            if known is None:
+                raise
+            raise _first(known) from group
+
+
+async def _run(config: Config, surroundings: Surroundings) -> None:
+    daemon = Daemon(config, surroundings)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(daemon.watch_signals)
+        await daemon.run()
+        nursery.cancel_scope.cancel()
+
+
+def _first(group: BaseExceptionGroup[ConnectordError]) -> ConnectordError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if not isinstance(error, ConnectordError):
+        raise group
+    return error

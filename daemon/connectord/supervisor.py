@@ -1,0 +1,375 @@
+"""The daemon itself: what starts in which order, how it reloads, how it stops.
+
+Everything from outside (clock, randomness, network, store, executors, adapters) is handed in with
+:class:`Surroundings`, so that a test can run the whole daemon under simulated time.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import random
+import secrets
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+import trio
+
+from connectord import __version__, systemd
+from connectord.adapters import Adapter, Network
+from connectord.callback_handler import CallbackTaker
+from connectord.callbacks import TokenKey, open_callback_listeners, serve_callbacks
+from connectord.clock import Clock, SystemClock
+from connectord.config import Config, ConfigDiff, SystemConfig, diff, load_config
+from connectord.control.methods import Caller, Methods
+from connectord.control.peers import Peer, role_of
+from connectord.control.server import open_control_listener, serve_control
+from connectord.errors import ConfigurationRefused, NotFound
+from connectord.lanes.lane import Lane
+from connectord.ledger.ledger import Ledger
+from connectord.ledger.operations import SetPaused
+from connectord.lifecycle.policy import Policy
+from connectord.network import SystemNetwork
+from connectord.notifier import Notifier
+from connectord.observability import Redactor
+from connectord.store.base import Executor, ReadStore, WriteStore
+from connectord.store.executors import ThreadExecutor
+from connectord.store.sqlite_reader import SqliteReader
+from connectord.store.sqlite_writer import SqliteWriter
+from connectord.store.state_directory import DATABASE_NAME, TOKEN_KEY_NAME
+from connectord.times import rfc3339
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+def _read_in_thread() -> Executor:
+    return ThreadExecutor()
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Everything that the daemon does not make itself."""
+
+    adapters: Mapping[str, type[Adapter]]
+    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    clock: Clock = field(default_factory=SystemClock)
+    rng: random.Random = field(default_factory=secrets.SystemRandom)
+    network: Network = field(default_factory=SystemNetwork)
+    writing: Executor = field(default_factory=_read_in_thread)
+    reading: Executor = field(default_factory=_read_in_thread)
+    redactor: Redactor = field(default_factory=Redactor)
+    open_writer: Callable[[Path], WriteStore] = SqliteWriter
+    open_reader: Callable[[Path], ReadStore] = SqliteReader
+
+
+class Daemon:
+    """One running connectord on one state directory, which the caller holds."""
+
+    def __init__(self, config: Config, surroundings: Surroundings) -> None:
+        self.config = config
+        self.lanes: dict[str, Lane] = {}
+        self._given = surroundings
+        directory = config.daemon.state_directory
+        self._writer = surroundings.open_writer(directory / DATABASE_NAME)
+        self._reader = surroundings.open_reader(directory / DATABASE_NAME)
+        self._key = TokenKey.load_or_create(directory / TOKEN_KEY_NAME, secrets.token_bytes)
+        self.ledger = Ledger(
+            self._writer,
+            executor=surroundings.writing,
+            clock=surroundings.clock,
+            rng=surroundings.rng,
+            policy_of=self._policy_of,
+        )
+        self._taker = CallbackTaker(self.ledger, self._system_of, self._reader_of)
+        self._methods = Methods(self)
+        self._paused = self._reader.paused_systems()
+        self._public_url = config.callbacks.public_url
+        self._started_at = surroundings.clock.now_ms()
+        self._stop = trio.Event()
+        self._stop_now = False
+        self._reloading = trio.Lock()
+        self._lanes_nursery: trio.Nursery | None = None
+
+    # -- life
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until a stop is requested and what is under way has drained.
+
+        Raises :class:`connectord.errors.AddressUnusable` where a socket cannot be bound, and
+        :class:`connectord.errors.StoreFailed` (in a group) where the store fails: then the process must end.
+        """
+        try:
+            await self._serve(task_status)
+        finally:
+            self._reader.close()
+            self._writer.close()
+
+    async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
+        callbacks = self.config.callbacks
+        listeners = await open_callback_listeners(callbacks.host, callbacks.port)
+        try:
+            control = await open_control_listener(self.config.daemon.control_socket)
+        except BaseException:
+            for listener in listeners:
+                await listener.aclose()
+            raise
+        if callbacks.port == 0 and not callbacks.public_url_given:
+            port = listeners[0].socket.getsockname()[1]
+            host = f"[{callbacks.host}]" if ":" in callbacks.host else callbacks.host
+            self._public_url = f"http://{host}:{port}"
+        drain = trio.Event()
+        async with trio.open_nursery() as services:
+            await services.start(self.ledger.run)
+            interrupted = await self.ledger.recover()
+            for name in self.config.systems:
+                await self.ledger.enforce_limit(name, "start")
+            services.start_soon(self.ledger.watch_deadlines)
+            notifier = Notifier(self.ledger, self._given.clock, self._given.network, lambda: self.config.notify)
+            services.start_soon(notifier.run)
+
+            async def take_callbacks(*, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
+                await serve_callbacks(
+                    listeners, key=self._key, handler=self._taker, drain=drain, task_status=task_status
+                )
+
+            async def take_control(*, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
+                await serve_control(control, self._methods.dispatch, self._authorize, task_status=task_status)
+
+            await services.start(take_callbacks)
+            await services.start(take_control)
+            async with trio.open_nursery() as lanes:
+                self._lanes_nursery = lanes
+                for system in self.config.systems.values():
+                    self._start_lane(system)
+                log.info("ready", version=__version__, callbacks=self._public_url, interrupted_attempts=interrupted)
+                systemd.notify("READY=1", f"STATUS=serving {len(self.lanes)} systems")
+                task_status.started()
+                await self._stop.wait()
+                systemd.notify("STOPPING=1")
+                log.info("stopping", in_flight=sum(lane.in_flight for lane in self.lanes.values()))
+                for lane in self.lanes.values():
+                    lane.stop()
+                lanes.cancel_scope.deadline = trio.current_time() + self.config.daemon.drain_ms / 1000
+                if self._stop_now:
+                    lanes.cancel_scope.cancel()
+            drain.set()
+            with trio.move_on_after(0.2):
+                # a moment for answers that are on their way out, this one's reply to `shutdown` among them
+                await trio.sleep_forever()
+            services.cancel_scope.cancel()
+        log.info("stopped")
+
+    def request_stop(self, *, now: bool) -> None:
+        """Drain and stop; ``now``, or a second request, does not wait for what is under way."""
+        if now or self._stop.is_set():
+            self._stop_now = True
+            if self._lanes_nursery is not None:
+                self._lanes_nursery.cancel_scope.cancel()
+        self._stop.set()
+
+    async def watch_signals(self) -> None:
+        """SIGHUP reloads; SIGTERM and SIGINT stop, a second one at once. Runs until cancelled."""
+        with trio.open_signal_receiver(signal.SIGHUP, signal.SIGTERM, signal.SIGINT) as signals:
+            async for number in signals:
+                if number != signal.SIGHUP:
+                    self.request_stop(now=False)
+                    continue
+                try:
+                    await self.reload(plan=False, who="signal")
+                except ConfigurationRefused as error:
+                    log.error("reload refused: nothing was changed", problems=[str(item) for item in error.problems])
+
+    # -- reload (rules 10 and 11)
+
+    async def reload(self, *, plan: bool, who: str) -> dict[str, Any]:
+        """Read connectord.toml anew and apply it, all or nothing; ``plan`` only says what would happen.
+
+        Raises :class:`ConfigurationRefused`; then nothing was changed.
+        """
+        async with self._reloading:
+            systemd.notify_reloading()
+            try:
+                return await self._reload(plan, who)
+            finally:
+                systemd.notify("READY=1")
+
+    async def _reload(self, plan: bool, who: str) -> dict[str, Any]:
+        given = self._given
+        if self.config.source is None:
+            raise NotFound("the daemon runs without a configuration file")
+        source = self.config.source
+        new = await trio.to_thread.run_sync(
+            lambda: load_config(source, adapters=given.adapters, environ=given.environ)
+        )
+        changes = diff(self.config, new)
+        closed = 0
+        if not plan:
+            self._apply(new, changes)
+            for name in new.systems:
+                closed += await self.ledger.enforce_limit(name, who)
+            log.info("reloaded", who=who, added=changes.added, removed=changes.removed, closed=closed)
+        else:
+            closed = await self._count_closing(new)
+        return {"applied": not plan, "plan": {**_plan_view(changes), "closed": closed}}
+
+    async def _count_closing(self, new: Config) -> int:
+        limits = {name: system.policy.retry.limit for name, system in new.systems.items()}
+        return await self.read(lambda store: sum(store.count_over_limit(name, at) for name, at in limits.items()))
+
+    def _apply(self, new: Config, changes: ConfigDiff) -> None:
+        # no await in here: everybody sees the old configuration or the new one, never a part
+        given = self._given
+        given.redactor.set((*self.config.secrets, *new.secrets))
+        old = self.config
+        bind = {"host": old.callbacks.host, "port": old.callbacks.port}
+        self.config = replace(
+            new,
+            daemon=replace(
+                new.daemon,
+                state_directory=old.daemon.state_directory,
+                control_socket=old.daemon.control_socket,
+            ),
+            callbacks=replace(new.callbacks, **bind),
+        )
+        if new.callbacks.public_url_given:
+            self._public_url = new.callbacks.public_url
+        for name in changes.removed:
+            self._end_lane(name)
+        for name, system in self.config.systems.items():
+            lane = self.lanes.get(name)
+            if lane is not None and lane.config.adapter != system.adapter:
+                self._end_lane(name)
+                lane = None
+            if lane is None:
+                self._start_lane(system)
+            elif system != lane.config:
+                lane.reconfigure(system)
+
+    def _start_lane(self, system: SystemConfig) -> None:
+        lane = Lane(
+            system,
+            adapter_class=self._given.adapters[system.adapter],
+            ledger=self.ledger,
+            clock=self._given.clock,
+            network=self._given.network,
+            callback_url=self._callback_url,
+            paused=system.name in self._paused,
+        )
+        self.lanes[system.name] = lane
+        if self._lanes_nursery is not None and not self._stop.is_set():
+            self._lanes_nursery.start_soon(lane.run, name=f"lane {system.name}")
+
+    def _end_lane(self, name: str) -> None:
+        self.lanes.pop(name).stop()
+
+    # -- what others ask
+
+    async def read(self, question: Callable[[ReadStore], T]) -> T:
+        """Ask the store something, beside the writer."""
+        return await self._given.reading.run(question, self._reader)
+
+    def limit_of(self, system: str) -> int | None:
+        """Today's retry limit of a system; None where it is not configured."""
+        config = self.config.systems.get(system)
+        return None if config is None else config.policy.retry.limit
+
+    def is_paused(self, system: str) -> bool:
+        """Whether a person has stopped the system's lane."""
+        return system in self._paused
+
+    async def pause(self, system: str, paused: bool, who: str) -> None:
+        """Stop a system's lane, or let it go on; kept over restarts."""
+        await self.ledger.perform_at_once(SetPaused(system, paused, who))
+        if paused:
+            self._paused[system] = who
+        else:
+            self._paused.pop(system, None)
+        lane = self.lanes.get(system)
+        if lane is not None:
+            lane.set_paused(paused)
+
+    def systems_view(self) -> list[dict[str, Any]]:
+        """Every configured system, and every other one that still has actions (they are held)."""
+        counts = self.ledger.counts
+        held = {system for system, _ in counts if counts[system, _] > 0} - set(self.config.systems)
+        views = []
+        for name in [*self.config.systems, *sorted(held)]:
+            lane = self.lanes.get(name)
+            health = "held: not configured" if lane is None else ("paused" if lane.paused else lane.health.state)
+            views.append(
+                {
+                    "name": name,
+                    "adapter": None if lane is None else lane.config.adapter,
+                    "state": "held" if lane is None else "paused" if lane.paused else "running",
+                    "health": health,
+                    "last_error": None if lane is None else lane.health.last_error,
+                    **{state: counts[name, state] for state in ("pending", "waiting", "todo", "in_progress")},
+                    "in_flight": 0 if lane is None else lane.in_flight,
+                    "concurrency": None if lane is None else lane.config.concurrency,
+                    "retry_limit": self.limit_of(name),
+                    "paused": self.is_paused(name),
+                }
+            )
+        return views
+
+    def status_view(self) -> dict[str, Any]:
+        """The daemon as a whole; costs no look into the store."""
+        totals: dict[str, int] = {}
+        for (_, state), count in self.ledger.counts.items():
+            totals[state] = totals.get(state, 0) + count
+        now = self._given.clock.now_ms()
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "started_at": rfc3339(self._started_at),
+            "uptime_seconds": (now - self._started_at) / 1000,
+            "state_directory": str(self.config.daemon.state_directory),
+            "callbacks": self._public_url,
+            "systems": len(self.config.systems),
+            "counts": totals,
+            "in_flight": sum(lane.in_flight for lane in self.lanes.values()),
+            "commits": self.ledger.commits,
+            "stopping": self._stop.is_set(),
+        }
+
+    def _policy_of(self, system: str) -> Policy:
+        config = self.config.systems.get(system)
+        return Policy() if config is None else config.policy
+
+    def _callback_url(self, action_id: str) -> str:
+        return f"{self._public_url}/callback/{self._key.issue(action_id)}"
+
+    async def _system_of(self, action_id: str) -> str | None:
+        return await self.read(lambda store: store.system_of(action_id))
+
+    def _reader_of(self, system: str) -> Adapter | None:
+        lane = self.lanes.get(system)
+        return None if lane is None else lane.reader()
+
+    def _authorize(self, peer: Peer) -> Caller | None:
+        role = role_of(peer, self.config.control.roles, os.getuid())
+        return None if role is None else Caller(_user_name(peer.uid), role)
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return f"user:{pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"uid:{uid}"
+
+
+def _plan_view(changes: ConfigDiff) -> dict[str, Any]:
+    return {
+        "added": list(changes.added),
+        "removed": list(changes.removed),
+        "changed": {
+            name: [{"key": item.key, "old": item.old, "new": item.new} for item in items]
+            for name, items in changes.changed.items()
+        },
+        "restart_required": list(changes.restart_required),
+    }

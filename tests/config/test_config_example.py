@@ -1,0 +1,124 @@
+"""The example configuration in the project's root loads, and shows every key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import pydantic
+import pytest
+from connectord.adapters import Adapter, AdapterSettings
+from connectord.config import DurationMs, load_config
+from connectord.lifecycle.policy import AllocationRule, Assignee, RetryPolicy
+
+EXAMPLE = Path(__file__).parents[2] / "connectord.toml"
+
+EVERY_KEY = [
+    "state_directory",
+    "control_socket",
+    "log_format",
+    "log_level",
+    "drain",
+    "bind",
+    "public_url",
+    "limit",
+    "delay",
+    "factor",
+    "max_delay",
+    "jitter",
+    "adapter",
+    "timeout",
+    "concurrency",
+    "rate",
+    "attempt_timeout",
+    "response_expected",
+    "on_timeout",
+    "heartbeat_extends",
+    "allocation",
+    "retry.limit",
+    "retry.delay",
+    "retry.factor",
+    "retry.max_delay",
+    "retry.jitter",
+    "reason",
+    "system",
+    "queue",
+    "user",
+    "via",
+    "command",
+    "url",
+    "host",
+    "sender",
+    "username",
+    "password",
+    "port",
+    "starttls",
+    "viewer",
+    "operator",
+    "admin",
+]
+
+
+class HttpSettings(AdapterSettings):
+    url: str
+    dialect: Literal["connectord", "enate"] = "connectord"
+    connect_timeout: DurationMs = 10_000
+    read_timeout: DurationMs = 30_000
+    headers: dict[str, pydantic.SecretStr] = pydantic.Field(default_factory=dict)
+
+
+class Http(Adapter):
+    name = "http"
+    Settings = HttpSettings
+
+
+ADAPTERS: Mapping[str, type[Adapter]] = {"http": Http}
+
+
+def test_the_example_loads() -> None:
+    config = load_config(EXAMPLE, adapters=ADAPTERS, environ={})
+    billing = config.systems["billing"]
+    assert billing.settings.url == "https://billing.internal/api/jobs"
+    assert billing.settings.read_timeout == 30_000
+    assert billing.policy.retry == RetryPolicy(limit=7, delay_ms=10_000, factor=3.0, max_delay_ms=1_800_000, jitter=0.2)
+    assert billing.policy.allocation == (
+        AllocationRule(Assignee(queue="late-answers"), reason="timeout", system="billing"),
+        AllocationRule(Assignee(user="maria"), reason="updated_by_integration"),
+        AllocationRule(Assignee(queue="billing-exceptions"), system="billing"),
+    )
+
+
+@pytest.mark.parametrize("key", EVERY_KEY)
+def test_the_example_shows_every_key(key: str) -> None:
+    assert re.search(rf"^(# )?{re.escape(key)} = ", EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_what_is_commented_out_loads_too(tmp_path) -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    # an example of a key: "# key = value", the value beginning as TOML values do
+    text = re.sub(r'^# (?=\w+ = ["\[{\dtf])', "", text, flags=re.MULTILINE)
+    text = text.replace('via = "log"', 'via = "smtp"')
+    text = re.sub(r"^(command|url) = .*# *via = .*$", "", text, flags=re.MULTILINE)
+    (tmp_path / "connectord.toml").write_text(text, encoding="utf-8")
+    for name in ("billing-token", "smtp-password"):
+        (tmp_path / name).write_text("s3cret")
+    config = load_config(
+        tmp_path / "connectord.toml", adapters=ADAPTERS, environ={"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    )
+    assert config.callbacks.public_url == "https://connectord.example.org"
+    assert config.notify.smtp is not None
+    assert config.notify.smtp.host == "mail.example.org"
+    assert "Authorization" in config.systems["billing"].settings.headers
+
+
+def test_the_values_shown_are_the_defaults(tmp_path) -> None:
+    empty = tmp_path / "connectord.toml"
+    empty.touch()
+    defaults = load_config(empty, adapters=ADAPTERS, environ={})
+    example = load_config(EXAMPLE, adapters=ADAPTERS, environ={})
+    assert example.daemon == defaults.daemon
+    assert (example.callbacks, example.notify) == (defaults.callbacks, defaults.notify)
+    assert f'state_directory = "{defaults.daemon.state_directory}"' in EXAMPLE.read_text(encoding="utf-8")
+    assert f'control_socket = "{defaults.daemon.control_socket}"' in EXAMPLE.read_text(encoding="utf-8")
