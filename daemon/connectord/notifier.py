@@ -34,9 +34,7 @@ class DeliveryFailed(ConnectordError):
 class Notifier:
     """One task that takes what is due from the outbox and delivers it as ``[notify]`` says."""
 
-    def __init__(
-        self, ledger: Ledger, clock: Clock, network: Network, settings: Callable[[], NotifySettings]
-    ) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, network: Network, settings: Callable[[], NotifySettings]) -> None:
         self._ledger = ledger
         self._clock = clock
         self._network = network

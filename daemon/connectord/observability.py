@@ -39,9 +39,7 @@ class Redactor:
         return value
 
 
-def configure_logging(
-    *, log_format: str, log_level: str, redactor: Redactor, stream: TextIO | None = None
-) -> None:
+def configure_logging(*, log_format: str, log_level: str, redactor: Redactor, stream: TextIO | None = None) -> None:
     """Set structlog up for the process. ``log_format`` is "json" or "console"."""
     stream = sys.stderr if stream is None else stream
     processors: list[Any] = [

@@ -182,7 +182,9 @@ class Daemon:
                 try:
                     await self.reload(plan=False, who="signal")
                 except ConfigurationRefused as error:
-                    log.error("reload refused: nothing was changed", problems=[str(item) for item in error.problems])
+                    log.error(  # noqa: TRY400  - the problems say it all
+                        "reload refused: nothing was changed", problems=[str(item) for item in error.problems]
+                    )
 
     # -- reload (rules 10 and 11)
 
@@ -203,9 +205,7 @@ class Daemon:
         if self.config.source is None:
             raise NotFound("the daemon runs without a configuration file")
         source = self.config.source
-        new = await trio.to_thread.run_sync(
-            lambda: load_config(source, adapters=given.adapters, environ=given.environ)
-        )
+        new = await trio.to_thread.run_sync(lambda: load_config(source, adapters=given.adapters, environ=given.environ))
         changes = diff(self.config, new)
         closed = 0
         if not plan:
@@ -226,7 +226,6 @@ class Daemon:
         given = self._given
         given.redactor.set((*self.config.secrets, *new.secrets))
         old = self.config
-        bind = {"host": old.callbacks.host, "port": old.callbacks.port}
         self.config = replace(
             new,
             daemon=replace(
@@ -234,7 +233,7 @@ class Daemon:
                 state_directory=old.daemon.state_directory,
                 control_socket=old.daemon.control_socket,
             ),
-            callbacks=replace(new.callbacks, **bind),
+            callbacks=replace(new.callbacks, host=old.callbacks.host, port=old.callbacks.port),
         )
         if new.callbacks.public_url_given:
             self._public_url = new.callbacks.public_url

@@ -21,6 +21,4 @@ def parse_rfc3339(text: str, name: str) -> int:
             raise ValueError("it has no time zone")
         return int(moment.timestamp() * 1000)
     except (ValueError, OverflowError) as error:
-        raise InvalidRequest(
-            f"{name}: {text!r} is not a time: {error}; write it as 2026-11-24T12:00:00Z"
-        ) from error
+        raise InvalidRequest(f"{name}: {text!r} is not a time: {error}; write it as 2026-11-24T12:00:00Z") from error

@@ -40,7 +40,7 @@ def run(config_file: Path | None) -> None:
 
     Example: connectord run --config /etc/connectord/connectord.toml
     """
-    from connectord.running import run_daemon  # noqa: PLC0415  - --help need not load the daemon
+    from connectord.running import run_daemon
 
     try:
         run_daemon(config_file, environ=dict(os.environ), cwd=Path.cwd())
@@ -64,8 +64,8 @@ def check(config_file: Path | None) -> None:
 
     Example: connectord check --config ./connectord.toml
     """
-    from connectord.config import find_config, load_config  # noqa: PLC0415  - as above
-    from connectord.plugins import load_plugins  # noqa: PLC0415  - as above
+    from connectord.config import find_config, load_config
+    from connectord.plugins import load_plugins
 
     plugins = load_plugins()
     for problem in plugins.problems:
@@ -86,7 +86,7 @@ def demo() -> None:
 
     Exit code 0 only if every outcome was the expected one.
     """
-    from connectord.demo import run_demo  # noqa: PLC0415  - as above
+    from connectord.demo import run_demo
 
     sys.exit(run_demo())
 

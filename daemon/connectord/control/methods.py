@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
@@ -10,6 +11,7 @@ import msgspec
 
 from connectord.control import params as p
 from connectord.control.peers import Role
+from connectord.control.protocol import UnknownMethod
 from connectord.control.views import action_view, attempt_view, case_view, history_view
 from connectord.errors import InvalidRequest, NotAllowed, NotFound, Overloaded, Refused
 from connectord.ledger.ledger import Ledger
@@ -33,10 +35,6 @@ class Caller:
 
     name: str
     role: Role
-
-
-class UnknownMethod(InvalidRequest):
-    """There is no such method."""
 
 
 class Services(Protocol):
@@ -97,7 +95,9 @@ class Methods:
         """Call the method ``name``. Raises the :class:`connectord.errors.RequestError` that says what is wrong."""
         method = self.table.get(name)
         if method is None:
-            raise UnknownMethod(f"there is no method {name!r}; the methods are {', '.join(sorted(self.table))}")
+            near = difflib.get_close_matches(name, self.table, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"the methods are {', '.join(sorted(self.table))}"
+            raise UnknownMethod(f"there is no method {name[:100]!r}; {hint}")
         if caller.role < method.role:
             raise NotAllowed(
                 f"{name} needs the role {method.role.name.lower()}; {caller.name} is {caller.role.name.lower()}"
@@ -212,7 +212,7 @@ class Methods:
             ids = await self._services.read(lambda store: store.closed_ids(filters, RERUN_LIMIT))
         if params.dry_run:
             return {"count": len(ids)}
-        actions = cast(list[Any], await self._services.ledger.perform_at_once(Rerun(ids, caller.name))) if ids else []
+        actions = cast("list[Any]", await self._services.ledger.perform_at_once(Rerun(ids, caller.name))) if ids else []
         return {"actions": await self._views([action.id for action in actions])}
 
     # -- the daemon

@@ -134,8 +134,10 @@ class Lane:
                 await self._work()
             except (StoreError, trio.Cancelled):
                 raise
-            except Exception as error:  # noqa: BLE001  - a lane's fault is its own
-                log.error("lane failed", system=self.name, exc_info=error)
+            except Exception as error:
+                log.error(  # noqa: TRY400  - as structlog names it
+                    "lane failed", system=self.name, exc_info=error
+                )
                 self.health.state, self.health.last_error = "fault", _words(error)
                 await self._report_interrupted()
                 await self._pause(pause)
@@ -185,7 +187,7 @@ class Lane:
                 await adapter.open()
         except trio.Cancelled:
             raise
-        except BaseException as error:  # a plugin's fault never takes the daemon down
+        except BaseException as error:  # noqa: BLE001  - a plugin's fault never takes the daemon down
             _reraise_cancelled(error)
             self.health.last_error = f"the adapter could not be opened: {_words(error)}"
             return None
@@ -201,7 +203,7 @@ class Lane:
                 await generation.adapter.close()
         except trio.Cancelled:
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  - as above
             _reraise_cancelled(error)
             log.warning("adapter failed to close", system=self.name, error=_words(error))
 
@@ -286,7 +288,7 @@ class Lane:
             _reraise_cancelled(error)
             words = _words(error)
             self.health.last_error = f"adapter fault: {words}"
-            log.error(
+            log.error(  # noqa: TRY400  - as above
                 "adapter fault",
                 action=claimed.action.id,
                 system=self.name,
@@ -354,5 +356,3 @@ def _reraise_cancelled(error: BaseException) -> None:
         cancelled = error.subgroup(trio.Cancelled)
         if cancelled is not None:
             raise cancelled
-
-

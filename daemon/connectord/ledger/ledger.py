@@ -225,5 +225,3 @@ async def _answer(request: _Request) -> Any:
     if request.error is not None:
         raise request.error
     return request.result
-
-

@@ -160,9 +160,7 @@ class Rerun:
                 raise Refused(action.state, f"action {action_id} is not closed; only a closed one can be run again")
             record = unit.store.load_record(action_id)
             data = msgspec.json.decode(record.data) if record is not None else {}
-            submissions.append(
-                Submission(action.system, action.case_id, action.owner, data=data, rerun_of=action_id)
-            )
+            submissions.append(Submission(action.system, action.case_id, action.owner, data=data, rerun_of=action_id))
         return [unit.submit(submission, self.who) for submission in submissions]
 
 

@@ -231,4 +231,3 @@ class Unit:
         if action.case_id is not None:
             return self.store.case_owner(action.case_id) or action.owner
         return action.owner
-

@@ -62,9 +62,7 @@ def connection_error_text(action: Action, shown_limit: int | None) -> str | None
         return f"{failed}\nNext try: now, asked for by hand."
     if action.due_at is None:
         return failed
-    return (
-        f"{failed}\nNext automatic try at {format_time(action.due_at)}. Retry now: connectorctl retry {action.id}"
-    )
+    return f"{failed}\nNext automatic try at {format_time(action.due_at)}. Retry now: connectorctl retry {action.id}"
 
 
 def notice_text(action: Action, notice: Notice, shown_limit: int | None) -> str:

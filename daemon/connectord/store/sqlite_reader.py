@@ -59,7 +59,8 @@ class SqliteReader:
         if not rows:
             return None
         actions = self.list_records(Filters(case_id=case_id), None, limit)
-        return CaseRecord(*rows[0], tuple(actions))
+        id_, owner, data, created_at = rows[0]
+        return CaseRecord(id_, owner, data, created_at, tuple(actions))
 
     def history(self, action_id: str) -> Sequence[HistoryRow]:
         return [HistoryRow(*row) for row in self._all(f"{_HISTORY} WHERE action_id = ? ORDER BY seq", action_id)]
@@ -105,4 +106,5 @@ def _where(filters: Filters) -> tuple[list[str], list[Any]]:
 
 
 def _record(row: Sequence[Any], late: tuple[LateResponse, ...] = ()) -> ActionRecord:
-    return ActionRecord(action_from(row), *row[ACTION_WIDTH:], late)
+    key, rerun_of, data, response_data = row[ACTION_WIDTH:]
+    return ActionRecord(action_from(row), key, rerun_of, data, response_data, late)

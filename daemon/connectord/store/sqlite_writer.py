@@ -69,7 +69,7 @@ _END_ATTEMPT = (
     "UPDATE attempts SET ended_at = ?, outcome = ?, message = ? WHERE action_id = ? AND number = ? AND ended_at IS NULL"
 )
 _INSERT_LATE = (
-    "INSERT INTO late_responses (action_id, digest, at, status, reason, data) SELECT ?, ?, ?, ?, ?, ? "
+    "INSERT INTO late_responses (action_id, digest, at, status, reason, data) SELECT ?, ?, ?, ?, ?, ? "  # noqa: S608
     f"WHERE (SELECT count(*) FROM late_responses WHERE action_id = ?) < {LATE_RESPONSES_KEPT} ON CONFLICT DO NOTHING"
 )
 _INSERT_OUTBOX = (
@@ -207,9 +207,7 @@ class SqliteWriter:
         return None if row is None else KeyHolder(row[0], row[1])
 
     def due_actions(self, system: str, now: int, limit: int) -> Sequence[DueAction]:
-        return [
-            DueAction(action_from(row), *row[ACTION_WIDTH:]) for row in self._all(_DUE_ACTIONS, system, now, limit)
-        ]
+        return [DueAction(action_from(row), *row[ACTION_WIDTH:]) for row in self._all(_DUE_ACTIONS, system, now, limit)]
 
     def next_due_at(self, system: str) -> int | None:
         return self._value(_NEXT_DUE, system)

@@ -1,0 +1,1 @@
+"""The two commands: connectord and connectorctl."""

@@ -1,0 +1,1 @@
+"""The control socket: what admins and upstream software talk to."""
