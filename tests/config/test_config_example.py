@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
-import pydantic
 import pytest
-from connectord.adapters import Adapter, AdapterSettings
-from connectord.config import DurationMs, load_config
+from connectord.adapters import Adapter
+from connectord.config import load_config
 from connectord.lifecycle.policy import AllocationRule, Assignee, RetryPolicy
+from connectord_http.adapter import HttpAdapter
 
 EXAMPLE = Path(__file__).parents[2] / "connectord.toml"
 
@@ -61,20 +60,7 @@ EVERY_KEY = [
 ]
 
 
-class HttpSettings(AdapterSettings):
-    url: str
-    dialect: Literal["connectord", "enate"] = "connectord"
-    connect_timeout: DurationMs = 10_000
-    read_timeout: DurationMs = 30_000
-    headers: dict[str, pydantic.SecretStr] = pydantic.Field(default_factory=dict)
-
-
-class Http(Adapter):
-    name = "http"
-    Settings = HttpSettings
-
-
-ADAPTERS: Mapping[str, type[Adapter]] = {"http": Http}
+ADAPTERS: Mapping[str, type[Adapter]] = {"http": HttpAdapter}
 
 
 def test_the_example_loads() -> None:
@@ -90,7 +76,7 @@ def test_the_example_loads() -> None:
     )
 
 
-@pytest.mark.parametrize("key", EVERY_KEY)
+@pytest.mark.parametrize("key", [*EVERY_KEY, *sorted(HttpAdapter.Settings.model_fields.keys() - {"headers"})])
 def test_the_example_shows_every_key(key: str) -> None:
     assert re.search(rf"^(# )?{re.escape(key)} = ", EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE)
 

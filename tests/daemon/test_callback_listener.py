@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -237,7 +238,7 @@ async def connected(
         nursery.cancel_scope.cancel()
 
 
-# --- answers ----------------------------------------------------------------------------------------------------------
+# --- answers --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -320,7 +321,7 @@ async def test_a_handler_that_returns_nonsense_is_a_500() -> None:
         (413, request(b"x" * 101)),
         (413, request(headers={"Content-Length": "99999999999999999999"})),
         (413, chunked(b"x" * 60, b"x" * 41)),
-        (413, chunked(b"x" * 1_000_000)),
+        (413, chunked(b"x" * 5000)),
         (415, request(headers={"Content-Type": "text/plain"})),
         (415, request(headers={"Content-Type": "text/json"})),
         (415, request(headers={"Content-Type": "application/jsonp"})),
@@ -433,7 +434,7 @@ async def test_httpx_is_a_client_that_works() -> None:
         assert served.handler.bodies[-1] == b'{"status": "success"}'
 
 
-# --- HTTP --------------------------------------------------------------------------------------------------------------
+# --- HTTP -----------------------------------------------------------------------------------------------------------
 
 
 async def test_pipelined_requests_are_answered_in_order() -> None:
@@ -466,7 +467,7 @@ async def test_how_the_bytes_are_cut_makes_no_difference(cuts: set[int]) -> None
     wire = request(b"first") + chunked(b"sec", b"ond") + request(b"", method="GET") + request(b"third")
     async with connected() as memory:
         edges = [0, *sorted(cut for cut in cuts if cut < len(wire)), len(wire)]
-        for begin, end in zip(edges, edges[1:], strict=False):
+        for begin, end in itertools.pairwise(edges):
             await memory.say(wire[begin:end])
             await trio.testing.wait_all_tasks_blocked()
         await memory.client.send_eof()
@@ -556,7 +557,7 @@ async def test_expect_100_continue() -> None:
         assert served.handler.bodies == [BODY, b"{}", BODY, BODY]
 
 
-# --- smuggling and malformed requests ---------------------------------------------------------------------------------
+# --- smuggling and malformed requests -------------------------------------------------------------------------------
 
 SMUGGLED = request(b"smuggled")
 
@@ -670,7 +671,7 @@ async def test_chunk_extensions_are_ignored_and_bounded() -> None:
         assert len(served.handler.calls) == 2
 
 
-# --- peers that go away ------------------------------------------------------------------------------------------------
+# --- peers that go away ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cut", [1, 20, len(request()) - len(BODY), len(request()) - 1])
@@ -713,7 +714,13 @@ async def test_the_answer_arrives_although_the_body_is_still_being_sent() -> Non
         assert reply.status == 404
 
 
-# --- limits in time (simulated) ----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("wire", [request(b"x" * 5_000_000), chunked(b"x" * 5_000_000)], ids=["whole", "chunked"])
+async def test_a_body_far_too_large_is_told_and_not_reset(wire: bytes) -> None:
+    async with listening(limits=Limits(max_body_bytes=100_000)) as served:
+        assert [reply.status for reply in await served.exchange(wire)] == [413]
+
+
+# --- limits in time (simulated) -------------------------------------------------------------------------------------
 
 TIMES = Limits(
     header_timeout_seconds=10,
@@ -734,9 +741,10 @@ async def test_slow_headers_are_cut_however_steadily_they_come(autojump_clock: t
     async with connected(TIMES) as memory, trio.open_nursery() as nursery:
 
         async def drip() -> None:
-            for byte in request():
-                await memory.say(bytes([byte]))
-                await trio.sleep(1)
+            with suppress(trio.BrokenResourceError):
+                for byte in request():
+                    await memory.say(bytes([byte]))
+                    await trio.sleep(1)
 
         nursery.start_soon(drip)
         reply = await read_reply(memory.client)
@@ -820,10 +828,18 @@ async def test_lingering_ends_in_time_and_in_bytes(autojump_clock: trio.testing.
         await memory.say(request(b"x" * 5000, token=BAD_TOKEN))
         await memory.say(b"x" * 70_000)
         await memory.ended.wait()
-        assert trio.current_time() == pytest.approx(2)
+        assert trio.current_time() == pytest.approx(2)  # not 4
 
 
-# --- limits in number --------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("slow", [request()[:10], request()[:-1]], ids=["headers", "body"])
+async def test_a_peer_that_does_not_read_its_408_is_cut(slow: bytes, autojump_clock: trio.testing.MockClock) -> None:
+    async with connected(TIMES, pair=trio.testing.lockstep_stream_pair) as memory:
+        await memory.say(slow)
+        await memory.ended.wait()
+        assert trio.current_time() == pytest.approx(10 + 7 if len(slow) == 10 else 30 + 7)
+
+
+# --- limits in number -----------------------------------------------------------------------------------------------
 
 
 async def test_too_many_bad_tokens_are_429_and_good_ones_go_on() -> None:
@@ -875,10 +891,10 @@ async def test_one_connection_too_many_is_refused_without_reading() -> None:
                 await first.send_all(request())  # those that are in are served on
                 assert (await read_reply(first)).status == 200
                 await first.aclose()
-                while not (replies := await served.exchange(b"")):  # a 503 until the place is free again
-                    pass
+                while (refused := await served.exchange(b"")) != []:  # until the place is free again
+                    assert [reply.status for reply in refused] == [503]
+                assert [reply.status for reply in await served.exchange(request())] == [200]
         warnings = [entry for entry in logs if entry["log_level"] == "warning"]
-    assert replies[0].status == 503 or replies == []
     assert [entry["event"] for entry in warnings] == ["callback_connections_exhausted"]
     await second.aclose()
 
@@ -914,7 +930,7 @@ async def test_running_out_of_file_descriptors_does_not_end_the_listener() -> No
         nursery.cancel_scope.cancel()
 
 
-# --- draining ----------------------------------------------------------------------------------------------------------
+# --- draining -------------------------------------------------------------------------------------------------------
 
 
 async def test_draining_closes_what_is_idle_and_finishes_what_is_under_way() -> None:
@@ -1010,7 +1026,7 @@ async def test_cancelling_closes_everything() -> None:
     assert listener.socket.fileno() == -1
 
 
-# --- the log -----------------------------------------------------------------------------------------------------------
+# --- the log --------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -1082,6 +1098,9 @@ async def test_a_bug_of_our_own_ends_one_connection_and_tells_no_token(logged: l
                 async with await served.connect() as stream:
                     await stream.send_all(request(b""))
                     assert await read_all(stream) == b""
+        with trio.fail_after(10):
+            while len(logged) < 2:  # noqa: ASYNC110 - a line comes after its connection was closed
+                await trio.sleep(0.001)
         nursery.cancel_scope.cancel()
     assert len(logged) == 2
     assert "callback_connection_failed" in logged[0]
@@ -1090,7 +1109,7 @@ async def test_a_bug_of_our_own_ends_one_connection_and_tells_no_token(logged: l
     assert TOKEN not in "".join(logged)
 
 
-# --- addresses ---------------------------------------------------------------------------------------------------------
+# --- addresses ------------------------------------------------------------------------------------------------------
 
 
 async def test_a_taken_port_is_told() -> None:

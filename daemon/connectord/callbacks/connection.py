@@ -22,6 +22,7 @@ _PREFIX: Final = b"/callback/"
 _RECEIVE_BYTES: Final = 16 * 1024  # also of chunks, as thousands of tiny ones are read between two checkpoints
 _BODY_RECEIVE_BYTES: Final = 64 * 1024
 _DRAIN_GRACE_SECONDS: Final = 1.0  # for a peer that has connected and is about to send
+_PATIENCE: Final = 64  # whoever has a good token and sends too much shall learn so, and not see a reset connection
 _FOREVER: Final = float("inf")
 
 
@@ -136,7 +137,7 @@ class Connection:
             self._enter(_Phase.WRITING, limits.write_timeout_seconds)
             await self._stream.send_all(answer.to_send(close=self._close, head_only=head_only))
             if self._close:
-                await self._linger()
+                await self._linger(_PATIENCE if answer is answers.BODY_TOO_LARGE else 1)
                 return
             if service.draining:  # it began while the answer was sent, and a connection at work is not told
                 await self._linger()
@@ -153,18 +154,21 @@ class Connection:
         else:
             answer = answers.SLOW_HEADERS if self._phase is _Phase.HEAD else answers.SLOW_BODY
         self._log(answer, None)
-        with trio.move_on_after(limits.write_timeout_seconds + limits.linger_timeout_seconds):
+        # The connection's own scope is used up.
+        with trio.move_on_after(limits.write_timeout_seconds) as writing:
             await self._stream.send_all(answer.closing)
-            await self._linger()
+        if not writing.cancelled_caught:
+            with trio.move_on_after(limits.linger_timeout_seconds):
+                await self._linger()
 
-    async def _linger(self) -> None:
+    async def _linger(self, bodies: int = 1) -> None:
         """Throw away what the peer still sends: closing with unread bytes resets the connection, and the reset can
-        take the answer away from a peer that has not read it yet."""
+        take the answer away from a peer that has not read it yet. ``bodies`` longest bodies are the most."""
         limits = self._service.limits
         self._enter(_Phase.LINGERING, limits.linger_timeout_seconds)
         await self._stream.send_eof()
         thrown_away = 0
-        while thrown_away <= limits.max_body_bytes:
+        while thrown_away <= bodies * limits.max_body_bytes:
             data = await self._stream.receive_some(_BODY_RECEIVE_BYTES)
             if not data:
                 return

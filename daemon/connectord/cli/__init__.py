@@ -1,1 +1,1 @@
-"""The two commands: connectord and connectorctl."""
+"""The two commands, connectord and connectorctl."""

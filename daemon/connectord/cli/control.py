@@ -1,4 +1,4 @@
-"""``connectorctl``: the admins' client. Light to import: ``status`` answers at once."""
+"""connectorctl: the admins' client of the daemon. Imports little, so that it answers at once."""
 
 from __future__ import annotations
 
@@ -6,355 +6,372 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 import click
 
-from connectord import __version__
-from connectord.cli import rendering as show_as
+from connectord.cli import rendering
 from connectord.cli.times import parse_when
 from connectord.control.client import ControlClient
 from connectord.errors import DaemonUnreachable, RequestFailed
 from connectord.paths import default_control_socket
 
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+RESOLUTIONS = click.Choice(["done_successfully", "not_done_successfully"])
 EXIT_REFUSED = 1
 EXIT_NO_DAEMON = 3
 
 
-class _When(click.ParamType):
+class _When(click.ParamType[str]):
     name = "when"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         try:
-            return parse_when(str(value), datetime.now(UTC))
-        except ValueError:
-            self.fail(f"{value!r} is not a time; write 2026-11-24T12:00:00Z, +5m or -2h", param, ctx)
+            return parse_when(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
-class _Data(click.ParamType):
-    name = "json"
+class _Data(click.ParamType[dict[str, Any]]):
+    name = "data"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
-        text = str(value)
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
         try:
-            if text == "-":
-                text = sys.stdin.read()
-            elif text.startswith("@"):
-                text = Path(text[1:]).read_text(encoding="utf-8")
-            data = json.loads(text)
+            if value == "-":
+                value = click.get_binary_stream("stdin").read()
+            elif value.startswith("@"):
+                with open(value[1:], "rb") as file:  # noqa: PTH123 - pathlib is one more import
+                    value = file.read()
+            return json.loads(value, parse_constant=_no_constant)
         except OSError as error:
-            self.fail(f"{value}: {error.strerror}", param, ctx)
+            self.fail(f"{value[1:]}: {error.strerror}", param, ctx)
         except (ValueError, RecursionError) as error:
             self.fail(f"not JSON: {error}", param, ctx)
-        if not isinstance(data, dict):
-            self.fail('must be a JSON object such as {"invoice": 17}', param, ctx)
-        return data
 
 
-WHEN, DATA = _When(), _Data()
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
 
 
-class _Group(click.Group):
+def _destination(ctx: click.Context, param: click.Parameter, value: str) -> dict[str, str]:
+    kind, _, name = value.partition(":")
+    if kind not in ("queue", "user") or not name:
+        raise click.BadParameter("must be queue:NAME or user:NAME", ctx=ctx, param=param)
+    return {kind: name}
+
+
+class _Commands(click.Group):
+    """A group that turns the daemon's refusals into exit codes."""
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except RequestFailed as error:
-            click.echo(f"connectorctl: {error}", err=True)
-            for problem in (error.data or {}).get("errors", []):
-                click.echo("{file}:{line}: {key}: {message}".format(**problem), err=True)
+            _say_refused(error)
             ctx.exit(EXIT_REFUSED)
         except DaemonUnreachable as error:
-            click.echo(f"connectorctl: {error}", err=True)
+            _complain(str(error))
             ctx.exit(EXIT_NO_DAEMON)
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="connectorctl")
-@click.option("--socket", "socket_path", envvar="CONNECTORD_SOCKET", type=click.Path(path_type=Path),
-              help="The daemon's control socket. Default: $CONNECTORD_SOCKET, then the system's own.")  # fmt: skip
+def _complain(text: str) -> None:
+    click.echo(f"connectorctl: {rendering.clean(text)}", err=True)
+
+
+def _say_refused(error: RequestFailed, about: str = "") -> None:
+    _complain(f"{about}{error}")
+    problems = error.data.get("errors") if isinstance(error.data, dict) else None
+    for problem in problems if isinstance(problems, list) else []:
+        if isinstance(problem, dict):
+            place = f"{problem.get('file')}:{problem.get('line')}: {problem.get('key')}: {problem.get('message')}"
+            click.echo(rendering.clean(place), err=True)
+
+
+def _present(**params: Any) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if value is not None}
+
+
+def _connect() -> ControlClient:
+    return ControlClient(click.get_current_context().find_root().obj)
+
+
+def _call(method: str, params: dict[str, Any], as_json: bool, render: Callable[[Any], str]) -> None:
+    with _connect() as client:
+        _call_on(client, method, params, as_json, render)
+
+
+def _call_on(
+    client: ControlClient, method: str, params: dict[str, Any], as_json: bool, render: Callable[[Any], str]
+) -> None:
+    click.echo(client.raw_call(method, params) if as_json else render(client.call(method, params)))
+
+
+def _short(action: Any) -> str:
+    if not isinstance(action, dict):
+        return rendering.clean(action)
+    assigned = rendering.assigned_text(action.get("assigned_to"))
+    text = f"{rendering.clean(action.get('id'))}  {rendering.state_label(action)}"
+    return f"{text}  ({rendering.clean(assigned)})" if assigned else text
+
+
+def _items(result: Any) -> list[Any]:
+    """The list in a result that is one, or has one as a member."""
+    if isinstance(result, dict):
+        result = next((value for value in result.values() if isinstance(value, list)), [])
+    return result if isinstance(result, list) else []
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the daemon's answer unchanged, as JSON.")
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: connectorctl --socket /run/connectord/control.sock status",
+)
+@click.option(
+    "--socket",
+    "socket_path",
+    envvar="CONNECTORD_SOCKET",
+    metavar="PATH",
+    type=click.Path(),
+    help="The daemon's control socket.  [env: CONNECTORD_SOCKET]",
+)
 @click.pass_context
-def main(ctx: click.Context, socket_path: Path | None) -> None:
-    """Steer a running connectord."""
-    ctx.obj = socket_path or default_control_socket(os.environ)
+def cli(ctx: click.Context, socket_path: str | None) -> None:
+    """Look at and steer a running connectord.
+
+    Exit codes: 0 done; 1 the daemon refused; 2 usage; 3 no daemon there.
+    """
+    ctx.obj = socket_path or str(default_control_socket(os.environ))
 
 
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print the daemon's answer unchanged.")
+def _command(name: str, example: str) -> Callable[[Function], click.Command]:
+    def decorate(function: Function) -> click.Command:
+        return cli.command(name, epilog=f"Example: connectorctl {example}")(json_option(function))
+
+    return decorate
 
 
-def _call(method: str, as_json: bool, render: Callable[[Any], str], /, **params: Any) -> Any:
-    path: Path = click.get_current_context().obj
-    given = {name: value for name, value in params.items() if value is not None}
-    with ControlClient(path) as client:
-        answer = client.call(method, given)
-    click.echo(json.dumps(answer, ensure_ascii=False) if as_json else render(answer))
-    return answer
-
-
-@main.command()
+@_command("submit", "submit billing --case C-1001 --data '{\"amount\": 12}' --due +5m")
 @click.argument("system")
-@click.option("--case", help="The case that the action belongs to.")
-@click.option("--owner", help="The case's owner, who is notified when all tries have failed.")
-@click.option("--key", help="The same key gives the same action again, never a second one.")
-@click.option("--data", type=DATA, help="Custom data: JSON, @FILE, or - for standard input.")
-@click.option("--due", "due_at", type=WHEN, help="When to attempt it first: a time, or +5m. Default: now.")
-@_json_option
-def submit(system: str, as_json: bool, **params: Any) -> None:
-    """Submit a new action and print its id.
+@click.option("--case", metavar="ID", help="The case it belongs to.")
+@click.option("--owner", metavar="WHO", help="Who owns the case.")
+@click.option("--key", metavar="KEY", help="The same key again gives the same action.")
+@click.option("--data", type=_Data(), metavar="JSON|@FILE|-", help="What the system is sent.")
+@click.option("--due", type=_When(), metavar="WHEN", help="RFC 3339, or +30s, +5m, +2h, +1d.")
+def submit(
+    system: str, case: str | None, owner: str | None, key: str | None, data: Any, due: str | None, as_json: bool
+) -> None:
+    """Submit a new action; prints its id."""
+    params = _present(system=system, case=case, owner=owner, key=key, data=data, due_at=due)
+    _call("submit", params, as_json, lambda action: rendering.clean(action.get("id")))
 
-    Example: connectorctl submit billing --case C-1001 --data '{"invoice": 17}'
+
+@_command("list", "list --system billing --state pending --limit 20")
+@click.option("--state", metavar="S")
+@click.option("--system", metavar="S")
+@click.option("--case", metavar="ID")
+@click.option("--reason", metavar="R")
+@click.option("--resolution", type=RESOLUTIONS)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N")
+def list_actions(as_json: bool, **filters: Any) -> None:
+    """List actions, newest first."""
+
+    def render(result: Any) -> str:
+        if result.get("next"):
+            click.echo("there are more: a larger --limit or a filter shows them", err=True)
+        return rendering.action_table(result["actions"])
+
+    _call("list", _present(**filters), as_json, render)
+
+
+@_command("show", "show 01JDE4ZQ --history")
+@click.argument("action_id", metavar="ID")
+@click.option("--history", is_flag=True, help="Every change of state too.")
+@click.option("--attempts", is_flag=True, help="Every attempt too.")
+def show(action_id: str, history: bool, attempts: bool, as_json: bool) -> None:
+    """Show an action's info card.
+
+    With --json, --history and --attempts print their own answers after the card's, a line each.
     """
-    _call("submit", as_json, lambda action: str(action["id"]), system=system, **params)
+    params = {"id": action_id}
+    with _connect() as client:
+        _call_on(client, "show", params, as_json, rendering.card)
+        for wanted, method in ((history, "history"), (attempts, "attempts")):
+            if wanted:
+                heading = f"\n{method.capitalize()}\n"
+                _call_on(client, method, params, as_json, lambda r, h=heading: h + rendering.records(_items(r)))
 
 
-@main.command("list")
-@click.option("--state", help="pending, attempting, waiting, todo, in_progress or closed.")
-@click.option("--system")
-@click.option("--case")
-@click.option("--reason", help="updated_by_integration or timeout.")
-@click.option("--resolution", help="done_successfully or not_done_successfully.")
-@click.option("--after", help="The 'next' of the page before.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
-@_json_option
-def list_actions(as_json: bool, **params: Any) -> None:
-    """List actions, the newest first.
-
-    Example: connectorctl list --state todo --system billing
-    """
-
-    def render(answer: Any) -> str:
-        text = show_as.actions_table(answer["actions"])
-        return text + (f"\nmore: --after {answer['next']}" if answer["next"] else "")
-
-    _call("list", as_json, render, **params)
+@_command("case", "case C-1001")
+@click.argument("case_id", metavar="ID")
+def case_(case_id: str, as_json: bool) -> None:
+    """Show a case and its actions; "!" marks those closed unsuccessfully."""
+    _call("case", {"id": case_id}, as_json, rendering.case_card)
 
 
-@main.command()
-@click.argument("id")
-@click.option("--history", is_flag=True, help="Every change of state.")
-@click.option("--attempts", is_flag=True, help="Every attempt.")
-@_json_option
-def show(id: str, history: bool, attempts: bool, as_json: bool) -> None:  # noqa: A002  - the argument's name in --help
-    """Show the info card of an action.
-
-    Example: connectorctl show 01JDE5QZ7M8X3V9K2T4R6W1Y0A --history
-    """
-    if not (history or attempts):
-        _call("show", as_json, show_as.card, id=id)
-    if history:
-        _call("history", as_json, lambda answer: show_as.history_table(answer["history"]), id=id)
-    if attempts:
-        _call("attempts", as_json, lambda answer: show_as.attempts_table(answer["attempts"]), id=id)
+@_command("retry", "retry 01JDE4ZQ 01JDE500")
+@click.argument("action_ids", metavar="ID...", nargs=-1, required=True)
+def retry(action_ids: tuple[str, ...], as_json: bool) -> None:
+    """Try actions again now, by hand."""
+    refused = False
+    with _connect() as client:
+        for action_id in action_ids:
+            try:
+                _call_on(client, "retry", {"id": action_id}, as_json, _short)
+            except RequestFailed as error:
+                refused = True
+                _say_refused(error, f"{action_id}: " if len(action_ids) > 1 else "")
+    if refused:
+        sys.exit(EXIT_REFUSED)
 
 
-@main.command()
-@click.argument("id")
-@_json_option
-def case(id: str, as_json: bool) -> None:  # noqa: A002  - as above
-    """Show a case: owner, data, actions; unsuccessfully closed ones are marked with '!'.
-
-    Example: connectorctl case C-1001
-    """
-    _call("case", as_json, show_as.case_text, id=id)
+@_command("take", "take 01JDE4ZQ --as alice")
+@click.argument("action_id", metavar="ID")
+@click.option("--as", "user", required=True, metavar="USER")
+def take(action_id: str, user: str, as_json: bool) -> None:
+    """Take a To Do action."""
+    _call("take", {"id": action_id, "user": user}, as_json, _short)
 
 
-@main.command()
-@click.argument("ids", nargs=-1, required=True)
-@_json_option
-def retry(ids: tuple[str, ...], as_json: bool) -> None:
-    """Try actions now; it counts as one of the tries.
-
-    Example: connectorctl retry 01JDE5QZ7M8X3V9K2T4R6W1Y0A
-    """
-    for action_id in ids:
-        _call("retry", as_json, lambda action: f"{action['id']}: tried now", id=action_id)
+@_command("release", "release 01JDE4ZQ")
+@click.argument("action_id", metavar="ID")
+def release(action_id: str, as_json: bool) -> None:
+    """Give a To Do action back to its queue."""
+    _call("release", {"id": action_id}, as_json, _short)
 
 
-@main.command()
-@click.argument("id")
-@click.option("--as", "user", required=True, help="Who takes it.")
-@_json_option
-def take(id: str, user: str, as_json: bool) -> None:  # noqa: A002  - as above
-    """Take a To Do action.
-
-    Example: connectorctl take 01JDE5QZ7M8X3V9K2T4R6W1Y0A --as anna
-    """
-    _call("take", as_json, _stands, id=id, user=user)
+@_command("assign", "assign 01JDE4ZQ --to queue:back-office")
+@click.argument("action_id", metavar="ID")
+@click.option("--to", required=True, callback=_destination, metavar="queue:NAME|user:NAME")
+def assign(action_id: str, to: dict[str, str], as_json: bool) -> None:
+    """Assign a To Do action to a queue or a user."""
+    _call("assign", {"id": action_id, **to}, as_json, _short)
 
 
-@main.command()
-@click.argument("id")
-@_json_option
-def release(id: str, as_json: bool) -> None:  # noqa: A002  - as above
-    """Hand a taken action back to its queue.
-
-    Example: connectorctl release 01JDE5QZ7M8X3V9K2T4R6W1Y0A
-    """
-    _call("release", as_json, _stands, id=id)
-
-
-@main.command()
-@click.argument("id")
-@click.option("--to", "assignee", required=True, help="queue:NAME or user:NAME")
-@_json_option
-def assign(id: str, assignee: str, as_json: bool) -> None:  # noqa: A002  - as above
-    """Hand a To Do action on.
-
-    Example: connectorctl assign 01JDE5QZ7M8X3V9K2T4R6W1Y0A --to queue:late-answers
-    """
-    kind, _, name = assignee.partition(":")
-    if kind not in ("queue", "user") or not name:
-        raise click.BadParameter("write queue:NAME or user:NAME", param_hint="--to")
-    _call("assign", as_json, _stands, id=id, **{kind: name})
-
-
-@main.command()
-@click.argument("id")
+@_command("complete", "complete 01JDE4ZQ --note 'booked by phone'")
+@click.argument("action_id", metavar="ID")
 @click.option("--unsuccessful", is_flag=True, help="Close it as not done successfully.")
-@click.option("--data", type=DATA, help="Custom data to merge into the case.")
-@click.option("--note", help="What people should know later.")
-@_json_option
-def complete(id: str, unsuccessful: bool, as_json: bool, **params: Any) -> None:  # noqa: A002  - as above
-    """Close a To Do action by hand.
-
-    Example: connectorctl complete 01JDE5QZ7M8X3V9K2T4R6W1Y0A --note 'posted by phone'
-    """
+@click.option("--data", type=_Data(), metavar="JSON|@FILE|-", help="The response data.")
+@click.option("--note", metavar="TEXT")
+def complete(action_id: str, unsuccessful: bool, data: Any, note: str | None, as_json: bool) -> None:
+    """Close a To Do action by hand."""
     resolution = "not_done_successfully" if unsuccessful else "done_successfully"
-    _call("complete", as_json, _stands, id=id, resolution=resolution, **params)
+    _call("complete", _present(id=action_id, resolution=resolution, data=data, note=note), as_json, _short)
 
 
-@main.command()
-@click.argument("id")
-@click.option("--note", required=True, help="Why.")
-@_json_option
-def cancel(id: str, note: str, as_json: bool) -> None:  # noqa: A002  - as above
-    """Close a pending or waiting action as done unsuccessfully.
-
-    Example: connectorctl cancel 01JDE5QZ7M8X3V9K2T4R6W1Y0A --note 'ordered twice'
-    """
-    _call("cancel", as_json, _stands, id=id, note=note)
+@_command("cancel", "cancel 01JDE4ZQ --note 'submitted by mistake'")
+@click.argument("action_id", metavar="ID")
+@click.option("--note", required=True, metavar="TEXT")
+def cancel(action_id: str, note: str, as_json: bool) -> None:
+    """Close a pending or waiting action as not done successfully, by hand."""
+    _call("cancel", {"id": action_id, "note": note}, as_json, _short)
 
 
-@main.command()
-@click.argument("ids", nargs=-1)
-@click.option("--system")
-@click.option("--since", type=WHEN, help="Submitted since: a time, or -2h.")
-@click.option("--resolution", help="done_successfully or not_done_successfully.")
+@_command("rerun", "rerun --system billing --since -1d --resolution not_done_successfully")
+@click.argument("action_ids", metavar="[ID]...", nargs=-1)
+@click.option("--system", metavar="S")
+@click.option("--since", type=_When(), metavar="WHEN", help="RFC 3339, or -30m, -2h, -1d ago.")
+@click.option("--resolution", type=RESOLUTIONS)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_json_option
-def rerun(ids: tuple[str, ...], yes: bool, as_json: bool, **filters: Any) -> None:
-    """Make new actions from closed ones, by ids or by a selection.
+def rerun(
+    action_ids: tuple[str, ...],
+    system: str | None,
+    since: str | None,
+    resolution: str | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Make new actions from closed ones: the IDs, or all that the filters find."""
+    filters = _present(system=system, since=since, resolution=resolution)
+    if bool(action_ids) == bool(filters):
+        raise click.UsageError("give either IDs or filters (--system, --since, --resolution)")
 
-    Example: connectorctl rerun --system billing --since -2h --resolution not_done_successfully
-    """
-    chosen = {name: value for name, value in filters.items() if value is not None}
-    if bool(ids) == bool(chosen):
-        raise click.UsageError("give ids, or --system, --since or --resolution")
+    def render(result: Any) -> str:
+        return "\n".join(_short(action) for action in _items(result)) or "nothing to run again"
 
-    def render(answer: Any) -> str:
-        return "\n".join(f"{action['rerun_of']} -> {action['id']}" for action in answer["actions"]) or "nothing to do"
-
-    if ids:
-        _call("rerun", as_json, render, ids=list(ids))
-        return
-    with ControlClient(click.get_current_context().obj) as client:
-        count = client.call("rerun", {"filters": chosen, "dry_run": True})["count"]
+    with _connect() as client:
+        if action_ids:
+            _call_on(client, "rerun", {"ids": list(action_ids)}, as_json, render)
+            return
+        count = client.call("rerun", {"filters": filters, "dry_run": True})["count"]
+        click.echo(f"{count} action{'' if count == 1 else 's'} to run again", err=as_json)
+        if count == 0:
+            if as_json:
+                click.echo('{"actions":[]}')
+            return
     if not yes:
-        click.confirm(f"{count} closed actions match. Run them again?", abort=True, err=True)
-    _call("rerun", as_json, render, filters=chosen)
+        click.confirm("Go on?", abort=True, err=True)
+    # anew: the daemon need not have waited for the answer
+    _call("rerun", {"filters": filters}, as_json, render)
 
 
-@main.command()
-@_json_option
+@_command("systems", "systems")
 def systems(as_json: bool) -> None:
-    """List the external systems.
-
-    Example: connectorctl systems
-    """
-    _call("systems", as_json, lambda answer: show_as.systems_table(answer["systems"]))
+    """List the external systems: adapter, health, backlog, in flight."""
+    _call("systems", {}, as_json, lambda result: rendering.system_table(result["systems"]))
 
 
-@main.command()
+@_command("pause", "pause billing")
 @click.argument("system")
-@_json_option
 def pause(system: str, as_json: bool) -> None:
-    """Stop attempting a system's actions; what is under way ends.
-
-    Example: connectorctl pause billing
-    """
-    _call("pause", as_json, lambda answer: f"{answer['name']}: paused", system=system)
+    """Stop sending to a system."""
+    _call("pause", {"system": system}, as_json, lambda _: f"{rendering.clean(system)} is paused")
 
 
-@main.command()
+@_command("resume", "resume billing")
 @click.argument("system")
-@_json_option
 def resume(system: str, as_json: bool) -> None:
-    """Let a paused system go on.
-
-    Example: connectorctl resume billing
-    """
-    _call("resume", as_json, lambda answer: f"{answer['name']}: goes on", system=system)
+    """Go on sending to a system."""
+    _call("resume", {"system": system}, as_json, lambda _: f"{rendering.clean(system)} goes on")
 
 
-@main.command()
+@_command("reload", "reload --plan")
 @click.option("--plan", is_flag=True, help="Only say what it would do.")
-@_json_option
 def reload(plan: bool, as_json: bool) -> None:
-    """Apply connectord.toml, all of it or nothing.
+    """Apply connectord.toml."""
 
-    Example: connectorctl reload --plan
-    """
-    _call("reload", as_json, show_as.plan_text, plan=plan)
+    def render(result: Any) -> str:
+        return rendering.plan_text(result.get("plan") or {}, applied=bool(result.get("applied")))
+
+    _call("reload", {"plan": plan}, as_json, render)
 
 
-@main.command()
-@_json_option
+@_command("status", "status --json")
 def status(as_json: bool) -> None:
-    """Show the daemon.
-
-    Example: connectorctl status
-    """
-    _call("status", as_json, show_as.status_text)
+    """Show how the daemon is."""
+    _call("status", {}, as_json, rendering.status_card)
 
 
-@main.command()
-@click.option("--id", "action_id", help="Only this action.")
-@click.option("--system", help="Only this system.")
-@click.option("--state", help="Only changes to this state.")
-@_json_option
-def watch(action_id: str | None, system: str | None, state: str | None, as_json: bool) -> None:
-    """Print every change as it happens, until interrupted.
-
-    Example: connectorctl watch --system billing
-    """
-    filters = {"id": action_id, "system": system, "state": state}
-    params = {"filters": {name: value for name, value in filters.items() if value is not None}}
-    with ControlClient(click.get_current_context().obj) as client:
-        for event in client.notifications("watch", params):
-            click.echo(json.dumps(event, ensure_ascii=False) if as_json else _event_line(event))
+@_command("watch", "watch --system billing")
+@click.option("--system", metavar="S")
+@click.option("--case", metavar="ID")
+@click.option("--state", metavar="S")
+def watch(as_json: bool, **filters: Any) -> None:
+    """Print every change as it happens, until Ctrl-C."""
+    wanted = _present(**filters)
+    with _connect() as client:
+        try:
+            for notification in client.notifications("watch", {"filters": wanted} if wanted else {}):
+                click.echo(notification.text if as_json else rendering.event_line(notification.params))
+        except KeyboardInterrupt:
+            return
 
 
-@main.command()
-@click.option("--now", is_flag=True, help="Do not wait for the attempts under way.")
-@_json_option
+@_command("shutdown", "shutdown --now")
+@click.option("--now", is_flag=True, help="Do not wait for what is under way.")
 def shutdown(now: bool, as_json: bool) -> None:
-    """Drain and stop the daemon.
-
-    Example: connectorctl shutdown
-    """
-    _call("shutdown", as_json, lambda _: "stopping", now=now)
+    """Drain and stop the daemon."""
+    _call("shutdown", {"now": True} if now else {}, as_json, lambda _: "stopping" if now else "draining, then stopping")
 
 
-def _stands(action: dict[str, Any]) -> str:
-    return f"{action['id']}: {show_as.state_words(action)}"
-
-
-def _event_line(event: dict[str, Any]) -> str:
-    return (
-        f"{show_as.short_time(event['at'])}  {event['action']}  {event['system']}  "
-        f"{event['from'] or 'new'} -> {event['to']}  {event['why']} (rule {event['rules']}, {event['who']})"
-    )
+def main() -> None:
+    """The command connectorctl."""
+    cli(prog_name="connectorctl")
 
 
 if __name__ == "__main__":

@@ -1,188 +1,230 @@
-"""What connectorctl prints: tables, the info card, the case. Plain text, no library."""
+"""What connectorctl prints: plain tables and cards, safe for a terminal."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-_RESOLUTIONS = {"done_successfully": "Done Successfully", "not_done_successfully": "Not Done Successfully"}
-_REASONS = {"updated_by_integration": "Updated by Integration", "timeout": "Timeout"}
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_RESOLUTIONS = {
+    "done_successfully": "Closed - Done Successfully",
+    "not_done_successfully": "Closed - Not Done Successfully",
+}
 
 
-def state_words(action: dict[str, Any]) -> str:
-    """The state as people see it: ``Closed - Not Done Successfully``, ``To Do - Timeout``, ``Retrying``."""
-    label = str(action["label"])
-    if action["state"] == "closed":
-        return f"{label} - {_RESOLUTIONS[action['resolution']]}"
-    if action["state"] == "todo" and action["reason"]:
-        return f"{label} - {_REASONS[action['reason']]}"
-    return label
+def clean(value: Any) -> str:
+    """Text for one cell or line; what would steer the terminal is shown as an escape."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return _printable(text).replace("\n", "\\n")
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Columns as wide as they need to be."""
-    cells = [list(head), *[["-" if cell is None or cell == "" else str(cell) for cell in row] for row in rows]]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+def _printable(text: str) -> str:
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table with left-aligned columns, two spaces apart."""
+    lines = [list(headings), *([clean(cell) for cell in row] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
 
 
-def attempts_words(action: dict[str, Any]) -> str:
+def records(items: Iterable[Mapping[str, Any]]) -> str:
+    """A table of whatever members the items have."""
+    items = list(items)
+    keys = list(dict.fromkeys(key for item in items for key in item))
+    if not keys:
+        return "(none)"
+    return table([clean(key).upper() for key in keys], ([item.get(key) for key in keys] for item in items))
+
+
+def facts(pairs: Iterable[tuple[str, Any]], *, indent: str = "") -> str:
+    """Names and values, one pair a line; pairs without a value are left out."""
+    kept = [(name, clean(value)) for name, value in pairs if value is not None]
+    width = max((len(name) for name, _ in kept), default=0)
+    return "\n".join(f"{indent}{name.ljust(width)}  {value}" for name, value in kept)
+
+
+def is_unsuccessful(action: Mapping[str, Any]) -> bool:
+    """Whether it was closed as not done successfully."""
+    return action.get("state") == "closed" and action.get("resolution") == "not_done_successfully"
+
+
+def state_label(action: Mapping[str, Any]) -> str:
+    """The action's state as people read it."""
+    if action.get("state") == "closed":
+        closed = _RESOLUTIONS.get(str(action.get("resolution")))
+        if closed is not None:
+            return closed
+    return clean(action.get("label") or action.get("state"))
+
+
+def attempts_text(action: Mapping[str, Any]) -> str:
     """``4 of 5``."""
-    limit = action["retry_limit"]
-    return str(action["attempts"]) if limit is None else f"{action['attempts']} of {limit}"
+    attempts, limit = action.get("attempts", 0), action.get("retry_limit")
+    return clean(attempts) if limit is None else f"{clean(attempts)} of {clean(limit)}"
 
 
-def actions_table(actions: Sequence[dict[str, Any]]) -> str:
-    """The list of actions; an unsuccessfully closed one is marked with ``!``."""
-    rows = [
-        [
-            "!" if action["resolution"] == "not_done_successfully" else " ",
-            action["id"],
-            action["system"],
-            action["case"],
-            state_words(action),
-            attempts_words(action),
-            short_time(action["due_at"] or action["deadline"] or action["closed_at"]),
-        ]
+def assigned_text(assigned_to: Any) -> str | None:
+    """``queue NAME`` or ``user NAME``."""
+    if isinstance(assigned_to, Mapping):
+        return ", ".join(f"{kind} {name}" for kind, name in assigned_to.items() if name is not None) or None
+    return None if assigned_to is None else clean(assigned_to)
+
+
+def action_table(actions: Iterable[Mapping[str, Any]]) -> str:
+    """The table of ``list``."""
+    rows = (
+        (
+            action.get("id"),
+            action.get("system"),
+            action.get("case"),
+            state_label(action),
+            attempts_text(action),
+            action.get("due_at"),
+        )
         for action in actions
-    ]
-    return table([" ", "ID", "SYSTEM", "CASE", "STATE", "ATTEMPTS", "DUE/UNTIL/CLOSED"], rows)
-
-
-def short_time(text: str | None) -> str | None:
-    """``2026-11-24 12:03:11``"""
-    return None if text is None else text[:19].replace("T", " ")
-
-
-def card(action: dict[str, Any]) -> str:
-    """The info card of an action."""
-    lines = [
-        ("Action", action["id"]),
-        ("System", action["system"] + (" (held: not configured)" if action.get("held") else "")),
-        ("Case", action["case"]),
-        ("Owner", action.get("owner")),
-        ("State", state_words(action)),
-        ("Reason", _REASONS.get(action["reason"] or "")),
-        ("Resolution", _RESOLUTIONS.get(action["resolution"] or "")),
-        ("Rejected reason", action["rejected_reason"]),
-        ("Assigned to", _assigned(action["assigned_to"])),
-        ("Attempts", attempts_words(action)),
-        ("Submitted", short_time(action["submitted_at"])),
-        ("Due", short_time(action["due_at"])),
-        ("Response until", short_time(action["deadline"])),
-        ("Closed", short_time(action.get("closed_at"))),
-        ("Rerun of", action["rerun_of"]),
-        ("Progress", _progress(action.get("progress"))),
-        ("Data", _json(action["data"])),
-        ("Response data", _json(action["response_data"])),
-    ]
-    text = "\n".join(f"{name + ':':<17}{value}" for name, value in lines if value)
-    error = action["connection_error"]
-    if error is not None:
-        text += f"\n\n{error['text']}"
-    for late in action["late_responses"]:
-        reason = f" ({late['reason']})" if late["reason"] else ""
-        text += f"\n\nLate response at {short_time(late['at'])}: {late['status']}{reason} {_json(late['data']) or ''}"
-    return text.rstrip()
-
-
-def case_text(case: dict[str, Any]) -> str:
-    """A case: its owner, its data, its actions."""
-    return (
-        f"Case:  {case['id']}\nOwner: {case['owner'] or '-'}\nData:  {_json(case['data']) or '{}'}\n\n"
-        f"{actions_table(case['actions'])}"
     )
+    return table(("ID", "SYSTEM", "CASE", "STATE", "ATTEMPTS", "DUE"), rows)
 
 
-def history_table(rows: Sequence[dict[str, Any]]) -> str:
-    """Every change of an action."""
-    return table(
-        ["WHEN", "FROM", "TO", "RULE", "WHY", "WHO", "NOTE"],
-        [
-            [short_time(row["at"]), row["from"], row["to"], row["rules"], row["why"], row["who"], row["note"]]
-            for row in rows
-        ],
-    )
-
-
-def attempts_table(rows: Sequence[dict[str, Any]]) -> str:
-    """Every attempt of an action."""
-    return table(
-        ["NO", "BY HAND", "STARTED", "ENDED", "OUTCOME", "MESSAGE"],
-        [
+def card(action: Mapping[str, Any]) -> str:
+    """The info card of ``show``."""
+    parts = [
+        facts(
             [
-                row["number"],
-                "yes" if row["manual"] else "no",
-                short_time(row["started_at"]),
-                short_time(row["ended_at"]),
-                row["outcome"] or "under way",
-                row["message"],
+                ("Action", action.get("id")),
+                ("System", action.get("system")),
+                ("Case", action.get("case")),
+                ("Key", action.get("key")),
+                ("State", state_label(action)),
+                ("Reason", action.get("reason")),
+                ("Resolution", action.get("resolution")),
+                ("Rejected reason", action.get("rejected_reason")),
+                ("Attempts", attempts_text(action)),
+                ("Submitted", action.get("submitted_at")),
+                ("Due", action.get("due_at")),
+                ("Deadline", action.get("deadline")),
+                ("Assigned to", assigned_text(action.get("assigned_to"))),
+                ("Progress", action.get("progress")),
+                ("Rerun of", action.get("rerun_of")),
             ]
-            for row in rows
-        ],
+        )
+    ]
+    connection_error = action.get("connection_error")
+    if isinstance(connection_error, Mapping):
+        text = str(connection_error.get("text") or connection_error.get("message") or "")
+        parts.append("Connection error\n" + _indented(text))
+    for title, key in (("Data", "data"), ("Response data", "response_data")):
+        if action.get(key):
+            parts.append(f"{title}\n" + _indented(json.dumps(action[key], indent=2, ensure_ascii=False)))
+    late = action.get("late_responses")
+    if isinstance(late, Sequence) and late:
+        lines = [json.dumps(response, ensure_ascii=False) for response in late]
+        parts.append("Late responses\n" + _indented("\n".join(lines)))
+    return "\n\n".join(parts)
+
+
+def _indented(text: str) -> str:
+    # split at newlines only: every other separator is part of the words
+    return "\n".join(f"    {line}".rstrip() for line in _printable(text).split("\n"))
+
+
+def case_card(case: Mapping[str, Any]) -> str:
+    """A case with its actions; "!" stands before those closed unsuccessfully."""
+    actions: Sequence[Mapping[str, Any]] = case.get("actions") or []
+    parts = [facts([("Case", case.get("id")), ("Owner", case.get("owner"))])]
+    if case.get("data"):
+        parts.append("Data\n" + _indented(json.dumps(case["data"], indent=2, ensure_ascii=False)))
+    rows = (
+        (
+            "!" if is_unsuccessful(action) else "",
+            action.get("id"),
+            action.get("system"),
+            state_label(action),
+            attempts_text(action),
+            action.get("due_at"),
+        )
+        for action in actions
     )
+    parts.append(table(("", "ID", "SYSTEM", "STATE", "ATTEMPTS", "DUE"), rows) if actions else "No actions.")
+    return "\n\n".join(parts)
 
 
-def systems_table(systems: Sequence[dict[str, Any]]) -> str:
-    """The external systems."""
-    return table(
-        ["SYSTEM", "ADAPTER", "HEALTH", "PENDING", "IN FLIGHT", "WAITING", "TO DO", "LIMIT", "LAST ERROR"],
+def system_table(systems: Iterable[Mapping[str, Any]]) -> str:
+    """The table of ``systems``."""
+    rows = (
+        (
+            s.get("name"),
+            s.get("adapter"),
+            "paused" if s.get("paused") else s.get("state"),
+            s.get("health"),
+            s.get("pending"),
+            s.get("waiting"),
+            s.get("todo"),
+            f"{clean(s.get('in_flight'))}/{clean(s.get('concurrency'))}",
+            s.get("retry_limit"),
+        )
+        for s in systems
+    )
+    headings = ("SYSTEM", "ADAPTER", "STATE", "HEALTH", "PENDING", "WAITING", "TODO", "IN FLIGHT", "RETRIES")
+    return table(headings, rows)
+
+
+def plan_text(plan: Mapping[str, Any], *, applied: bool) -> str:
+    """What a reload did or would do."""
+    lines = [f"+ {clean(name)}" for name in plan.get("added") or []]
+    lines += [f"- {clean(name)}" for name in plan.get("removed") or []]
+    for name, changes in (plan.get("changed") or {}).items():
+        lines.append(f"~ {clean(name)}")
+        lines += [f"    {clean(c.get('key'))}: {clean(c.get('old'))} -> {clean(c.get('new'))}" for c in changes]
+    if not lines:
+        lines.append("no changes to the systems")
+    lines += [f"needs a restart: {clean(key)}" for key in plan.get("restart_required") or []]
+    if plan.get("closed"):
+        lines.append(f"actions {'closed' if applied else 'that would be closed'}: {clean(plan['closed'])}")
+    lines.append("applied" if applied else "not applied")
+    return "\n".join(lines)
+
+
+def status_card(status: Mapping[str, Any]) -> str:
+    """The card of ``status``."""
+    known = facts(
         [
-            [
-                system["name"],
-                system["adapter"],
-                system["health"],
-                system["pending"],
-                system["in_flight"],
-                system["waiting"],
-                system["todo"],
-                system["retry_limit"],
-                system.get("last_error"),
-            ]
-            for system in systems
-        ],
+            ("Version", status.get("version")),
+            ("Process", status.get("pid")),
+            ("Started", status.get("started_at")),
+            ("Uptime", _duration(status.get("uptime_seconds"))),
+            ("State directory", status.get("state_directory")),
+            ("Callbacks", status.get("callbacks")),
+            ("Systems", status.get("systems")),
+        ]
     )
+    counts = status.get("counts") or {}
+    actions = facts(((clean(state), number) for state, number in counts.items()), indent="    ")
+    return f"{known}\n\nActions\n{actions}" if actions else known
 
 
-def status_text(status: dict[str, Any]) -> str:
-    """The daemon on one screen."""
-    counts = status["counts"]
-    states = ", ".join(f"{counts[state]} {state}" for state in sorted(counts) if counts[state]) or "nothing open"
-    return (
-        f"connectord {status['version']}, process {status['pid']}, up {status['uptime_seconds']:.0f} s\n"
-        f"State:     {status['state_directory']}\nCallbacks: {status['callbacks']}\n"
-        f"Systems:   {status['systems']}\nActions:   {states}"
-    )
-
-
-def plan_text(answer: dict[str, Any]) -> str:
-    """What a reload did, or would do."""
-    plan = answer["plan"]
-    verb = "closed" if answer["applied"] else "would be closed"
-    lines = [f"system {name}: added" for name in plan["added"]]
-    lines += [f"system {name}: removed; its actions are held" for name in plan["removed"]]
-    for name, changes in plan["changed"].items():
-        lines += [f"system {name}: {item['key']} {item['old']} -> {item['new']}" for item in changes]
-    lines += [f"{key}: acts at the next restart" for key in plan["restart_required"]]
-    lines.append(f"{plan['closed']} actions {verb}: they were tried as often as the limit allows")
-    return "\n".join(lines if len(lines) > 1 else [*lines, "nothing else changes"])
-
-
-def _assigned(to: dict[str, str] | None) -> str | None:
-    if to is None:
+def _duration(seconds: Any) -> str | None:
+    if not isinstance(seconds, int | float):
         return None
-    return f"user {to['user']}" if "user" in to else f"queue {to['queue']}"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [f"{number}{unit}" for number, unit in ((days, "d"), (hours, "h"), (minutes, "m")) if number]
+    return " ".join([*parts, f"{rest}s"])
 
 
-def _progress(progress: dict[str, Any] | None) -> str | None:
-    if progress is None:
-        return None
-    percent = "" if progress["percent"] is None else f"{progress['percent']:g} % "
-    return f"{percent}{progress['text'] or ''} ({short_time(progress['at'])})"
-
-
-def _json(data: dict[str, Any]) -> str | None:
-    return json.dumps(data, ensure_ascii=False) if data else None
+def event_line(params: Mapping[str, Any]) -> str:
+    """One event of ``watch``."""
+    at = params.get("at")
+    told = [f"{clean(key)}={clean(value)}" for key, value in params.items() if key != "at" and value is not None]
+    return " ".join([clean(at), *told] if at is not None else told)

@@ -1,1 +1,1 @@
-"""The control socket: what admins and upstream software talk to."""
+"""The control socket: JSON-RPC 2.0 over a unix stream socket, one message a line."""

@@ -1,85 +1,146 @@
-"""A client of the control socket on plain sockets, light to import: what connectorctl uses."""
+"""A synchronous client of the control socket. Standard library only, so that connectorctl starts fast."""
 
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from connectord.errors import DaemonUnreachable, RequestFailed
 
 
-class ControlClient:
-    """One connection to a daemon. Raises :class:`DaemonUnreachable` where nobody answers."""
+class Notification(NamedTuple):
+    """What the daemon said of its own accord; ``text`` is the params' JSON as it came."""
 
-    def __init__(self, path: Path, timeout_seconds: float | None = 30.0) -> None:
-        self._path = path
-        self._next_id = 0
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(timeout_seconds)
-        try:
-            self._socket.connect(str(path))
-        except OSError as error:
-            self._socket.close()
-            raise DaemonUnreachable(
-                f"no daemon answers on {path} ({error.strerror or error}); is connectord running, and is --socket right?"
-            ) from error
-        self._lines = self._socket.makefile("rb")
+    method: str
+    params: dict[str, Any]
+    text: str
+
+
+class ControlClient:
+    """One connection to the daemon; a context manager.
+
+    It connects on entering, and raises DaemonUnreachable if nobody is there.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], timeout_seconds: float = 30) -> None:
+        self.path = os.fspath(path)
+        self.timeout_seconds = timeout_seconds
+        self._socket: socket.socket | None = None
+        self._buffer = bytearray()
+        self._last_id = 0
 
     def __enter__(self) -> ControlClient:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(self.timeout_seconds)
+        try:
+            connection.connect(self.path)
+        except OSError as error:
+            connection.close()
+            reason = error.strerror or str(error)
+            raise DaemonUnreachable(f"no daemon answers at {self.path}: {reason}") from error
+        self._socket = connection
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
 
     def close(self) -> None:
-        """Hang up; what is under way on this connection is cancelled."""
-        self._lines.close()
-        self._socket.close()
+        """Disconnect; what is under way is cancelled by the daemon."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        self._buffer.clear()
 
     def call(self, method: str, params: dict[str, Any] | None = None) -> Any:
-        """The method's result. Raises :class:`RequestFailed` with the daemon's words."""
-        self.send(method, params)
-        for message in self.messages():
-            if message.get("id") == self._next_id or (message.get("id") is None and "error" in message):
-                if "error" in message:
-                    error = message["error"]
-                    raise RequestFailed(error["code"], error["message"], error.get("data"))
-                return message["result"]
-        raise DaemonUnreachable(f"the daemon on {self._path} hung up before it answered")
+        """The method's result; RequestFailed if the daemon refused."""
+        return self._reply(self._send(method, params))[0]
 
-    def notifications(self, method: str, params: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
-        """The parameters of every notification that the call ``method`` brings, until it ends."""
-        self.send(method, params)
-        self._socket.settimeout(None)
-        for message in self.messages():
-            if "error" in message:
-                error = message["error"]
-                raise RequestFailed(error["code"], error["message"], error.get("data"))
-            if "params" in message:
-                yield message["params"]
+    def raw_call(self, method: str, params: dict[str, Any] | None = None) -> str:
+        """The method's result as the daemon wrote it: one line of JSON."""
+        request_id = self._send(method, params)
+        result, line = self._reply(request_id)
+        return _member(line, f'{{"jsonrpc":"2.0","id":{request_id},"result":', result)
 
-    def send(self, method: str, params: dict[str, Any] | None = None) -> None:
-        """Send a request without waiting for the answer."""
-        self._next_id += 1
-        request = {"jsonrpc": "2.0", "id": self._next_id, "method": method, "params": params or {}}
-        try:
-            self._socket.sendall(json.dumps(request).encode() + b"\n")
-        except OSError as error:
-            raise DaemonUnreachable(f"the daemon on {self._path} hung up: {error}") from error
-
-    def messages(self) -> Iterator[dict[str, Any]]:
-        """Every message that comes, until the daemon hangs up."""
+    def notifications(self, method: str = "watch", params: dict[str, Any] | None = None) -> Iterator[Notification]:
+        """Call ``method`` and yield its notifications until it ends or the connection breaks."""
+        request_id = self._send(method, params)
         while True:
-            try:
-                line = self._lines.readline()
-            except OSError as error:
-                raise DaemonUnreachable(f"the daemon on {self._path} did not answer: {error}") from error
-            if not line:
+            message, line = self._receive(timeout=None)
+            if "method" in message:
+                prefix = f'{{"jsonrpc":"2.0","method":{json.dumps(message["method"])},"params":'
+                told = message.get("params") or {}
+                yield Notification(message["method"], told, _member(line, prefix, told))
+            elif self._is_reply(message, request_id):
                 return
-            yield json.loads(line)
+
+    def _send(self, method: str, params: dict[str, Any] | None) -> int:
+        if self._socket is None:
+            raise DaemonUnreachable(f"not connected to {self.path}")
+        self._last_id += 1
+        message = {"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": params or {}}
+        try:
+            line = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+        except UnicodeEncodeError:  # half a surrogate pair; the daemon says what is wrong with it
+            line = json.dumps(message, separators=(",", ":")).encode()
+        self._socket.settimeout(self.timeout_seconds)
+        try:
+            self._socket.sendall(line + b"\n")
+        except BrokenPipeError:
+            pass  # the daemon closed; it may have said why
+        except OSError as error:
+            raise DaemonUnreachable(f"the connection to {self.path} broke: {error}") from error
+        return self._last_id
+
+    def _reply(self, request_id: int) -> tuple[Any, str]:
+        while True:
+            message, line = self._receive(timeout=self.timeout_seconds)
+            if self._is_reply(message, request_id):
+                return message.get("result"), line
+
+    @staticmethod
+    def _is_reply(message: dict[str, Any], request_id: int) -> bool:
+        error = message.get("error")
+        # an error without an id is about the line or the connection: ours
+        if isinstance(error, dict) and message.get("id") in (request_id, None):
+            raise RequestFailed(error.get("code", 0), str(error.get("message", "no reason given")), error.get("data"))
+        return "method" not in message and message.get("id") == request_id
+
+    def _receive(self, timeout: float | None) -> tuple[dict[str, Any], str]:
+        if self._socket is None:
+            raise DaemonUnreachable(f"not connected to {self.path}")
+        self._socket.settimeout(timeout)
+        searched = 0
+        while (end := self._buffer.find(b"\n", searched)) < 0:
+            searched = len(self._buffer)
+            try:
+                chunk = self._socket.recv(64 * 1024)
+            except TimeoutError as error:
+                raise DaemonUnreachable(f"no answer from {self.path} within {timeout:g} s") from error
+            except OSError as error:
+                raise DaemonUnreachable(f"the connection to {self.path} broke: {error}") from error
+            if not chunk:
+                raise DaemonUnreachable(f"the daemon at {self.path} closed the connection before it answered")
+            self._buffer += chunk
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        try:
+            text = line.decode()
+            message = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise DaemonUnreachable(f"what answers at {self.path} does not speak JSON-RPC: {error}") from error
+        if not isinstance(message, dict):
+            raise DaemonUnreachable(f"what answers at {self.path} does not speak JSON-RPC")
+        return message, text
+
+
+def _member(line: str, prefix: str, value: Any) -> str:
+    """The last member of a message as it stands in ``line``; written anew if the line is laid out otherwise."""
+    if line.startswith(prefix) and line.endswith("}"):
+        return line[len(prefix) : -1]
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

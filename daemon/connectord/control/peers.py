@@ -1,4 +1,4 @@
-"""Who is at the other end of the control socket, as the kernel says, and which role that gives."""
+"""Who is at the other end of the control socket, and what they may do."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
-_SO_PEERGROUPS = 59  # socket.h; Python has no name for it
+_SO_PEERGROUPS = 77  # not in Python's socket module
+_MAX_BUFFER = 1024  # what Python lets getsockopt take: 256 groups
+_PEERCRED = struct.Struct("=iII")
 
 
 class Role(IntEnum):
-    """What a caller may do; each one may do what those before it may."""
+    """What a caller may do; each role may do what the ones below it may."""
 
     VIEWER = 1
     OPERATOR = 2
@@ -22,16 +24,16 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A process, by the kernel's word (SO_PEERCRED)."""
+    """The process at the other end, as the kernel saw it when it connected."""
 
     uid: int
     gid: int
     pid: int
-    groups: frozenset[int]
+    groups: frozenset[int] = frozenset()
 
 
-class Rule(Protocol):
-    """One line of ``[control.roles]``: who is in the uid or gid ``number`` has the role."""
+class RoleRule(Protocol):
+    """One line of ``[control.roles]``: a uid or gid, and the role it gives."""
 
     @property
     def role(self) -> str: ...
@@ -41,28 +43,32 @@ class Rule(Protocol):
     def number(self) -> int: ...
 
 
-class _Socket(Protocol):
+class _HasOptions(Protocol):
     def getsockopt(self, level: int, optname: int, buflen: int, /) -> bytes: ...
 
 
-def peer_of(connection: _Socket) -> Peer:
-    """The peer of a unix stream socket."""
-    pid, uid, gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+def peer_of(connection: _HasOptions) -> Peer:
+    """The peer of a connected unix socket, from the kernel; OSError if it cannot be told."""
+    pid, uid, gid = _PEERCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEERCRED.size))
     try:
-        raw = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * 1024)
-    except OSError:  # an old kernel: the primary group is all that is known
-        raw = b""
-    groups = struct.unpack(f"{len(raw) // 4}I", raw[: len(raw) // 4 * 4])
-    return Peer(uid, gid, pid, frozenset((*groups, gid)))
+        raw = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _MAX_BUFFER)
+    except OSError:
+        # an old kernel, or more groups than fit: the primary group only, which never gives too much
+        groups: tuple[int, ...] = ()
+    else:
+        count = len(raw) // 4
+        groups = struct.unpack(f"={count}I", raw[: count * 4])
+    return Peer(uid=uid, gid=gid, pid=pid, groups=frozenset((gid, *groups)))
 
 
-def role_of(peer: Peer, rules: Sequence[Rule], daemon_uid: int) -> Role | None:
-    """The highest role that a rule gives; root and the daemon's own user are always admin. None: refused."""
+def role_of(peer: Peer, rules: Sequence[RoleRule], daemon_uid: int) -> Role | None:
+    """The highest role the rules give ``peer``; root and the daemon's own uid are always admin."""
     if peer.uid in (0, daemon_uid):
         return Role.ADMIN
     roles = [
         Role[rule.role.upper()]
         for rule in rules
-        if (rule.kind == "uid" and rule.number == peer.uid) or (rule.kind == "gid" and rule.number in peer.groups)
+        if (rule.kind == "uid" and rule.number == peer.uid)
+        or (rule.kind == "gid" and (rule.number == peer.gid or rule.number in peer.groups))
     ]
     return max(roles, default=None)

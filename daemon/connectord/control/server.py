@@ -1,189 +1,297 @@
-"""The control socket's server: lines in, lines out, several requests under way on one connection."""
+"""The control socket's server side: connections, lines, replies. What a method does is the dispatcher's business."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import select
 import socket
-from collections.abc import Awaitable, Callable
+import stat
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Generic, TypeVar
 
 import structlog
 import trio
 
 from connectord.control.peers import Peer, peer_of
 from connectord.control.protocol import (
-    INTERNAL_ERROR,
     INVALID_REQUEST,
     MAX_LINE_BYTES,
     NOT_ALLOWED,
+    OVERLOADED,
     ProtocolError,
     Request,
     encode_error,
     encode_notification,
     encode_result,
     error_reply,
+    is_expected,
     parse_request,
+    unknown_method,
 )
-from connectord.errors import AddressUnusable, ConnectordError
+from connectord.errors import AddressUnusable, StoreFailed
 
-CallerT = TypeVar("CallerT")
-Notify: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[None]]
-Dispatch: TypeAlias = Callable[[CallerT, str, dict[str, Any], Notify], Awaitable[Any]]
-Authorize: TypeAlias = Callable[[Peer], CallerT | None]
+Caller = TypeVar("Caller")
+Notify = Callable[[str, dict[str, Any]], Awaitable[None]]
+Dispatch = Callable[[Caller, str, dict[str, Any], Notify], Awaitable[Any]]
+Authorize = Callable[[Peer], Caller | None]
 
-WRITE_TIMEOUT_SECONDS = 10.0
-READ_BYTES = 65536
+WRITE_TIMEOUT_SECONDS = 10
+_HANGUP_CHECK_SECONDS = 0.25
+_LINGER_SECONDS = 1
+_READ_BYTES = 64 * 1024
+_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
-log = structlog.get_logger()
+log = structlog.get_logger(__name__)
 
 
 async def open_control_listener(path: Path) -> trio.SocketListener:
-    """Listen at ``path``; a socket that nobody answers on is replaced.
-
-    Raises :class:`AddressUnusable` where another daemon answers there, or the path cannot be used.
-    """
-    listener = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    """A listener on the unix socket ``path``, mode 0660; a socket nobody answers on is replaced."""
+    await trio.lowlevel.checkpoint()
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        if path.is_socket():
-            if await _answers(path):
-                raise AddressUnusable(f"another daemon answers on {path}; stop it, or set daemon.control_socket")
-            path.unlink()
-        await listener.bind(str(path))
-        path.chmod(0o660)
-        listener.listen(128)
+        _remove_stale(path)
+        listening = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     except OSError as error:
-        listener.close()
-        words = error.strerror or str(error)
-        raise AddressUnusable(
-            f"the control socket {path} cannot be opened: {words}; set daemon.control_socket"
-        ) from error
-    except BaseException:
-        listener.close()
-        raise
-    return trio.SocketListener(listener)
-
-
-async def _answers(path: Path) -> bool:
+        raise AddressUnusable(f"control socket {path}: {error.strerror or error}") from error
     try:
-        stream = await trio.open_unix_socket(str(path))
-    except OSError:
-        return False
-    await stream.aclose()
-    return True
+        await listening.bind(str(path))
+        # nobody can connect before listen(), so the socket is never open to more than 0660 says
+        path.chmod(0o660)
+        listening.listen(128)
+    except OSError as error:
+        listening.close()
+        raise AddressUnusable(f"control socket {path}: {error.strerror or error}") from error
+    except BaseException:
+        listening.close()
+        raise
+    return trio.SocketListener(listening)
+
+
+def _remove_stale(path: Path) -> None:
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise AddressUnusable(f"control socket {path}: there is something else of that name; move it away")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # a live daemon with a full backlog gives EAGAIN at once
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+        except FileNotFoundError:
+            return
+        except BlockingIOError:
+            pass
+    raise AddressUnusable(f"control socket {path}: another daemon answers there; stop it or choose another path")
 
 
 async def serve_control(
     listener: trio.SocketListener,
-    dispatch: Dispatch[CallerT],
-    authorize: Authorize[CallerT],
+    dispatch: Dispatch[Caller],
+    authorize: Authorize[Caller],
     *,
     max_connections: int = 256,
     max_in_flight: int = 64,
-    task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
+    methods: Collection[str] | None = None,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until cancelled.
+    """Serve the control socket until cancelled.
 
-    ``authorize`` says who a peer is; None refuses every request. ``dispatch`` answers one request or raises an
-    error of ours. A disconnect cancels what is under way for that connection.
+    ``authorize`` is asked at every request, so that a reload counts on open connections too. With ``methods``, any
+    other method is refused here. StoreFailed out of ``dispatch`` is answered and then raised: the daemon must stop.
     """
-    places = trio.Semaphore(max_connections)
+    connections = 0
 
-    async def welcome(stream: trio.SocketStream) -> None:
+    async def serve(stream: trio.SocketStream) -> None:
+        nonlocal connections
         try:
-            places.acquire_nowait()
-        except trio.WouldBlock:
-            await stream.aclose()
-            return
-        try:
-            caller = authorize(peer_of(stream.socket))
-            await _Connection(stream, caller, dispatch, max_in_flight).serve()
-        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
-            pass  # the client went away
+            await _Connection(stream, dispatch, authorize, max_in_flight, methods).run()
         finally:
-            places.release()
-            await stream.aclose()
+            connections -= 1
 
-    try:
-        await trio.serve_listeners(welcome, [listener], task_status=task_status)
-    finally:
-        address = listener.socket.getsockname()
-        with contextlib.suppress(OSError):
-            Path(address).unlink()
-
-
-class _Connection:
-    def __init__(self, stream: trio.SocketStream, caller: Any, dispatch: Dispatch[Any], max_in_flight: int) -> None:
-        self._stream = stream
-        self._caller = caller
-        self._dispatch = dispatch
-        self._places = trio.Semaphore(max_in_flight)
-        self._writing = trio.Lock()
-
-    async def serve(self) -> None:
-        async with trio.open_nursery() as requests:
-            await self._read(requests)
-            requests.cancel_scope.cancel()
-
-    async def _read(self, requests: trio.Nursery) -> None:
-        buffer = bytearray()
+    async with listener, trio.open_nursery() as nursery:
+        task_status.started()
         while True:
-            chunk = await self._stream.receive_some(READ_BYTES)
-            if not chunk:
-                return
-            buffer += chunk
-            *lines, rest = buffer.split(b"\n") if b"\n" in chunk else [buffer]
-            buffer = bytearray(rest)
-            for line in lines:
-                if len(line) > MAX_LINE_BYTES:
-                    buffer = bytearray(line)
-                    break
-                if line.strip():
-                    await self._places.acquire()
-                    requests.start_soon(self._serve_line, bytes(line))
-            if len(buffer) > MAX_LINE_BYTES:
-                words = f"a line is longer than {MAX_LINE_BYTES} bytes; split the request"
-                await self._write(encode_error(None, INVALID_REQUEST, words))
-                return
+            try:
+                stream = await listener.accept()
+            except OSError as error:
+                if error.errno not in _OUT_OF_RESOURCES:
+                    raise
+                log.warning("control_accept_failed", error=str(error))
+                await trio.sleep(0.1)
+                continue
+            if connections >= max_connections:
+                log.warning("control_connections_full", limit=max_connections)
+                text = f"{max_connections} connections are open already; try again"
+                with contextlib.suppress(trio.BrokenResourceError), trio.move_on_after(1):
+                    await stream.send_all(encode_error(None, OVERLOADED, text))
+                await trio.aclose_forcefully(stream)
+                continue
+            connections += 1
+            nursery.start_soon(serve, stream)
 
-    async def _serve_line(self, line: bytes) -> None:
+
+class _Connection(Generic[Caller]):
+    def __init__(
+        self,
+        stream: trio.SocketStream,
+        dispatch: Dispatch[Caller],
+        authorize: Authorize[Caller],
+        max_in_flight: int,
+        methods: Collection[str] | None,
+    ) -> None:
+        self._stream = stream
+        self._dispatch = dispatch
+        self._authorize = authorize
+        self._methods = methods
+        self._slots = trio.Semaphore(max_in_flight)
+        self._write_lock = trio.Lock()
+        self._scope = trio.CancelScope()
+        self._dropped = False
+
+    async def run(self) -> None:
         try:
-            reply = await self._reply_to(line)
-            if reply is not None:
-                await self._write(reply)
+            with self._scope:
+                try:
+                    self._peer = peer_of(self._stream.socket)
+                except OSError as error:
+                    log.warning("control_peer_unknown", error=str(error))
+                    return
+                async with trio.open_nursery() as watcher:
+                    async with trio.open_nursery() as requests:
+                        if await self._read(requests):
+                            # only the writing half was closed (socat does): what is under way is still answered
+                            watcher.start_soon(self._drop_on_hangup)
+                        else:
+                            self._drop()
+                    watcher.cancel_scope.cancel()
         finally:
-            self._places.release()
+            await trio.aclose_forcefully(self._stream)
 
-    async def _reply_to(self, line: bytes) -> bytes | None:
+    async def _read(self, requests: trio.Nursery) -> bool:
+        """Read and start requests. True at the end of input, False if the connection is to be closed now."""
+        buffer = bytearray()
+        searched = 0
+        while True:
+            try:
+                chunk = await self._stream.receive_some(_READ_BYTES)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return False
+            if not chunk:
+                return not self._hung_up()
+            buffer += chunk
+            while (end := buffer.find(b"\n", searched)) >= 0:
+                if end > MAX_LINE_BYTES:
+                    break
+                line = bytes(buffer[:end])
+                del buffer[: end + 1]
+                searched = 0
+                if not await self._take(line, requests):
+                    return False
+            searched = len(buffer)
+            if searched > MAX_LINE_BYTES:
+                await self._refuse_long_line()
+                return False
+
+    async def _refuse_long_line(self) -> None:
+        text = f"a line may have at most {MAX_LINE_BYTES} bytes; the connection is closed"
+        await self._send(encode_error(None, INVALID_REQUEST, text))
+        # take the rest for a moment, so that the peer's own write ends and it comes to read the answer
+        with trio.move_on_after(_LINGER_SECONDS), contextlib.suppress(trio.BrokenResourceError):
+            await self._stream.send_eof()
+            while await self._stream.receive_some(_READ_BYTES):
+                pass
+
+    async def _take(self, line: bytes, requests: trio.Nursery) -> bool:
         try:
             request = parse_request(line)
         except ProtocolError as error:
-            return error_reply(error.request_id, error)
-        reply = await self._reply(request)
-        return reply if request.wants_answer else None
+            await self._send(error_reply(error.id, error))
+            return True
+        while True:
+            with trio.move_on_after(_HANGUP_CHECK_SECONDS):
+                await self._slots.acquire()
+                break
+            # nothing is read while it is full, so a disconnect has to be looked for
+            if self._hung_up():
+                return False
+        requests.start_soon(self._answer, request)
+        return True
+
+    async def _answer(self, request: Request) -> None:
+        try:
+            failure: StoreFailed | None = None
+            try:
+                reply = await self._reply(request)
+            except Exception as raised:
+                error = _single(raised)
+                if not is_expected(error):
+                    log.error("control_request_failed", method=request.method[:100], exc_info=raised)
+                if isinstance(error, StoreFailed):
+                    failure = error
+                reply = error_reply(request.id, error)
+            if not request.is_notification:
+                await self._send(reply)
+            if failure is not None:
+                raise failure
+        finally:
+            self._slots.release()
 
     async def _reply(self, request: Request) -> bytes:
-        if self._caller is None:
-            words = "this user has no role on the control socket; an admin can give one in [control.roles]"
-            return encode_error(request.id, NOT_ALLOWED, words)
-        try:
-            result = await self._dispatch(self._caller, request.method, request.params, self._notify)
-            return encode_result(request.id, result)
-        except ConnectordError as error:
-            return error_reply(request.id, error)
-        except Exception as error:
-            log.error("control request failed", method=request.method, exc_info=error)  # noqa: TRY400
-            return encode_error(request.id, INTERNAL_ERROR, "internal error; the daemon's log has the details")
+        caller = self._authorize(self._peer)
+        if caller is None:
+            text = f"uid {self._peer.uid} has no role here; an admin can give one in [control.roles]"
+            return encode_error(request.id, NOT_ALLOWED, text)
+        if self._methods is not None and request.method not in self._methods:
+            raise unknown_method(request.method, self._methods, request.id)
+        result = await self._dispatch(caller, request.method, request.params, self._notify)
+        return encode_result(request.id, result)
 
     async def _notify(self, method: str, params: dict[str, Any]) -> None:
-        await self._write(encode_notification(method, params))
+        await self._send(encode_notification(method, params))
 
-    async def _write(self, line: bytes) -> None:
-        async with self._writing:
-            with trio.move_on_after(WRITE_TIMEOUT_SECONDS) as scope:
-                await self._stream.send_all(line)
-            if scope.cancelled_caught:
-                # half a line is out: nothing more can be said on this connection
-                await trio.aclose_forcefully(self._stream)
-                raise trio.BrokenResourceError("the client does not read")
+    async def _send(self, line: bytes) -> None:
+        async with self._write_lock:
+            sent = False
+            try:
+                if not self._dropped:
+                    with trio.move_on_after(WRITE_TIMEOUT_SECONDS) as timeout:
+                        await self._stream.send_all(line)
+                        sent = True
+                    if timeout.cancelled_caught:
+                        log.warning("control_reader_too_slow", pid=self._peer.pid, uid=self._peer.uid)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass
+            finally:
+                # half a line may be out: nothing can follow it
+                if not sent:
+                    self._drop()
+        if not sent:
+            await trio.lowlevel.checkpoint_if_cancelled()
+
+    def _drop(self) -> None:
+        self._dropped = True
+        self._scope.cancel()
+
+    def _hung_up(self) -> bool:
+        # POLLHUP: both halves are closed, in contrast to a mere end of input
+        poll = select.poll()
+        poll.register(self._stream.socket.fileno(), 0)
+        return any(flags & (select.POLLHUP | select.POLLERR) for _, flags in poll.poll(0))
+
+    async def _drop_on_hangup(self) -> None:
+        while not self._hung_up():
+            await trio.sleep(_HANGUP_CHECK_SECONDS)
+        self._drop()
+
+
+def _single(error: Exception) -> Exception:
+    """What a dispatcher's nursery wrapped, if it is one exception only."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

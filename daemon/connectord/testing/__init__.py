@@ -1,0 +1,1 @@
+"""Supported helpers for tests of adapters and of whole daemons."""
