@@ -182,9 +182,7 @@ class Daemon:
                 try:
                     await self.reload(plan=False, who="signal")
                 except ConfigurationRefused as error:
-                    log.error(  # noqa: TRY400  - the problems say it all
-                        "reload refused: nothing was changed", problems=[str(item) for item in error.problems]
-                    )
+                    log.error("reload refused: nothing was changed", problems=[str(item) for item in error.problems])
 
     # -- reload (rules 10 and 11)
 

@@ -645,6 +645,15 @@ async def test_a_refused_requests_body_is_not_the_next_request(wire: bytes) -> N
         assert served.handler.calls == []
 
 
+@pytest.mark.parametrize(
+    "part", ["a\n", "a\rb", "a\r\n b", "a\r\n\tb", "a\x00", "a\x1b", "a" * 20_000, "a\r\nb:" * 200]
+)
+async def test_what_can_no_longer_become_a_request_is_refused_before_its_end(part: str) -> None:
+    async with listening() as served:
+        (reply,) = await served.exchange(f"POST /callback/{TOKEN} HTTP/1.1\r\nHost: {part}".encode(), eof=False)
+        assert reply.status == (431 if len(part) > 100 else 400)
+
+
 async def test_equal_content_lengths_are_one() -> None:
     async with listening() as served:
         replies = await served.exchange(request(b"hello", headers={"content-length": "5"}) + request())
@@ -1099,7 +1108,7 @@ async def test_a_bug_of_our_own_ends_one_connection_and_tells_no_token(logged: l
                     await stream.send_all(request(b""))
                     assert await read_all(stream) == b""
         with trio.fail_after(10):
-            while len(logged) < 2:  # noqa: ASYNC110 - a line comes after its connection was closed
+            while len(logged) < 2:
                 await trio.sleep(0.001)
         nursery.cancel_scope.cancel()
     assert len(logged) == 2

@@ -110,7 +110,7 @@ class _Door:
             await connection.serve()
         except Exception as error:  # noqa: BLE001 - a bug, and it ends this connection only
             # Without the error's message and without exc_info, as either could show the token.
-            service.log.error(  # noqa: TRY400
+            service.log.error(
                 "callback_connection_failed",
                 error=type(error).__name__,
                 where="".join(traceback.format_tb(error.__traceback__)),

@@ -23,33 +23,28 @@ EXIT_REFUSED = 1
 EXIT_NO_DAEMON = 3
 
 
-class _When(click.ParamType[str]):
-    name = "when"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        try:
-            return parse_when(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+def _when(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    try:
+        return None if value is None else parse_when(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx=ctx, param=param) from None
 
 
-class _Data(click.ParamType[dict[str, Any]]):
-    name = "data"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            if value == "-":
-                value = click.get_binary_stream("stdin").read()
-            elif value.startswith("@"):
-                with open(value[1:], "rb") as file:  # noqa: PTH123 - pathlib is one more import
-                    value = file.read()
-            return json.loads(value, parse_constant=_no_constant)
-        except OSError as error:
-            self.fail(f"{value[1:]}: {error.strerror}", param, ctx)
-        except (ValueError, RecursionError) as error:
-            self.fail(f"not JSON: {error}", param, ctx)
+def _data(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+    if value is None:
+        return None
+    text: str | bytes = value
+    try:
+        if value == "-":
+            text = click.get_binary_stream("stdin").read()
+        elif value.startswith("@"):
+            with open(value[1:], "rb") as file:  # noqa: PTH123 - pathlib is one more import
+                text = file.read()
+        return json.loads(text, parse_constant=_no_constant)
+    except OSError as error:
+        raise click.BadParameter(f"{value[1:]}: {error.strerror}", ctx=ctx, param=param) from None
+    except (ValueError, RecursionError) as error:
+        raise click.BadParameter(f"not JSON: {error}", ctx=ctx, param=param) from None
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -109,6 +104,10 @@ def _call_on(
     click.echo(client.raw_call(method, params) if as_json else render(client.call(method, params)))
 
 
+def _headed(heading: str, result: Any) -> str:
+    return heading + rendering.records(_items(result))
+
+
 def _short(action: Any) -> str:
     if not isinstance(action, dict):
         return rendering.clean(action)
@@ -122,6 +121,10 @@ def _items(result: Any) -> list[Any]:
     if isinstance(result, dict):
         result = next((value for value in result.values() if isinstance(value, list)), [])
     return result if isinstance(result, list) else []
+
+
+def _entries(result: Any) -> str:
+    return rendering.records(_items(result))
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the daemon's answer unchanged, as JSON.")
@@ -161,8 +164,8 @@ def _command(name: str, example: str) -> Callable[[Function], click.Command]:
 @click.option("--case", metavar="ID", help="The case it belongs to.")
 @click.option("--owner", metavar="WHO", help="Who owns the case.")
 @click.option("--key", metavar="KEY", help="The same key again gives the same action.")
-@click.option("--data", type=_Data(), metavar="JSON|@FILE|-", help="What the system is sent.")
-@click.option("--due", type=_When(), metavar="WHEN", help="RFC 3339, or +30s, +5m, +2h, +1d.")
+@click.option("--data", callback=_data, metavar="JSON|@FILE|-", help="What the system is sent.")
+@click.option("--due", callback=_when, metavar="WHEN", help="RFC 3339, or +30s, +5m, +2h, +1d.")
 def submit(
     system: str, case: str | None, owner: str | None, key: str | None, data: Any, due: str | None, as_json: bool
 ) -> None:
@@ -203,8 +206,9 @@ def show(action_id: str, history: bool, attempts: bool, as_json: bool) -> None:
         _call_on(client, "show", params, as_json, rendering.card)
         for wanted, method in ((history, "history"), (attempts, "attempts")):
             if wanted:
-                heading = f"\n{method.capitalize()}\n"
-                _call_on(client, method, params, as_json, lambda r, h=heading: h + rendering.records(_items(r)))
+                if not as_json:
+                    click.echo(f"\n{method.capitalize()}")
+                _call_on(client, method, params, as_json, _entries)
 
 
 @_command("case", "case C-1001")
@@ -256,7 +260,7 @@ def assign(action_id: str, to: dict[str, str], as_json: bool) -> None:
 @_command("complete", "complete 01JDE4ZQ --note 'booked by phone'")
 @click.argument("action_id", metavar="ID")
 @click.option("--unsuccessful", is_flag=True, help="Close it as not done successfully.")
-@click.option("--data", type=_Data(), metavar="JSON|@FILE|-", help="The response data.")
+@click.option("--data", callback=_data, metavar="JSON|@FILE|-", help="The response data.")
 @click.option("--note", metavar="TEXT")
 def complete(action_id: str, unsuccessful: bool, data: Any, note: str | None, as_json: bool) -> None:
     """Close a To Do action by hand."""
@@ -275,7 +279,7 @@ def cancel(action_id: str, note: str, as_json: bool) -> None:
 @_command("rerun", "rerun --system billing --since -1d --resolution not_done_successfully")
 @click.argument("action_ids", metavar="[ID]...", nargs=-1)
 @click.option("--system", metavar="S")
-@click.option("--since", type=_When(), metavar="WHEN", help="RFC 3339, or -30m, -2h, -1d ago.")
+@click.option("--since", callback=_when, metavar="WHEN", help="RFC 3339, or -30m, -2h, -1d ago.")
 @click.option("--resolution", type=RESOLUTIONS)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def rerun(

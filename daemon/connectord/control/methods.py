@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
@@ -11,7 +10,7 @@ import msgspec
 
 from connectord.control import params as p
 from connectord.control.peers import Role
-from connectord.control.protocol import UnknownMethod
+from connectord.control.protocol import unknown_method
 from connectord.control.views import action_view, attempt_view, case_view, history_view
 from connectord.errors import InvalidRequest, NotAllowed, NotFound, Overloaded, Refused
 from connectord.ledger.ledger import Ledger
@@ -95,9 +94,7 @@ class Methods:
         """Call the method ``name``. Raises the :class:`connectord.errors.RequestError` that says what is wrong."""
         method = self.table.get(name)
         if method is None:
-            near = difflib.get_close_matches(name, self.table, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"the methods are {', '.join(sorted(self.table))}"
-            raise UnknownMethod(f"there is no method {name[:100]!r}; {hint}")
+            raise unknown_method(name, self.table)
         if caller.role < method.role:
             raise NotAllowed(
                 f"{name} needs the role {method.role.name.lower()}; {caller.name} is {caller.role.name.lower()}"
@@ -245,9 +242,10 @@ class Methods:
                 if (
                     wanted.id in (None, row.action_id)
                     and wanted.system in (None, row.system)
+                    and wanted.case in (None, row.case_id)
                     and wanted.state in (None, row.to_state)
                 ):
-                    await notify("event", {**history_view(row), "system": row.system})
+                    await notify("event", {**history_view(row), "system": row.system, "case": row.case_id})
         raise Overloaded("watch was too slow and is cut off; history has what it missed, watch again to go on")
 
     async def _shutdown(self, params: p.Shutdown, caller: Caller, notify: Notify) -> Any:

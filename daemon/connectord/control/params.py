@@ -119,6 +119,7 @@ class WatchFilters(Params, frozen=True):
 
     id: Name | None = None
     system: Name | None = None
+    case: Name | None = None
     state: str | None = None
 
 

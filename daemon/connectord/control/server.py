@@ -231,7 +231,7 @@ class _Connection(Generic[Caller]):
             except Exception as raised:
                 error = _single(raised)
                 if not is_expected(error):
-                    log.error("control_request_failed", method=request.method[:100], exc_info=raised)
+                    log.exception("control_request_failed", method=request.method[:100], exc_info=raised)
                 if isinstance(error, StoreFailed):
                     failure = error
                 reply = error_reply(request.id, error)

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from connectord.cli.rendering import attempts_words, state_words
+from connectord.cli.rendering import attempts_text, state_label
 
 _STYLES = {"closed": "green", "todo": "yellow", "pending": "cyan", "waiting": "blue", "in_progress": "magenta"}
 
@@ -87,7 +87,7 @@ class LiveScreen(PlainScreen):
             bad = action["resolution"] == "not_done_successfully"
             style = "red" if bad else _STYLES.get(action["state"], "white")
             row = [f"…{action['id'][-6:]}", action["system"], action["case"] or ""]
-            table.add_row(*row, Text(state_words(action), style=style), attempts_words(action), known)
+            table.add_row(*row, Text(state_label(action), style=style), attempts_text(action), known)
         self._live.update(Group(table, *[Text(line) for line in self._lines]), refresh=True)
 
 

@@ -135,9 +135,7 @@ class Lane:
             except (StoreError, trio.Cancelled):
                 raise
             except Exception as error:
-                log.error(  # noqa: TRY400  - as structlog names it
-                    "lane failed", system=self.name, exc_info=error
-                )
+                log.error("lane failed", system=self.name, exc_info=error)
                 self.health.state, self.health.last_error = "fault", _words(error)
                 await self._report_interrupted()
                 await self._pause(pause)
@@ -288,7 +286,7 @@ class Lane:
             _reraise_cancelled(error)
             words = _words(error)
             self.health.last_error = f"adapter fault: {words}"
-            log.error(  # noqa: TRY400  - as above
+            log.error(
                 "adapter fault",
                 action=claimed.action.id,
                 system=self.name,

@@ -188,6 +188,7 @@ class Unit:
         note: str | None,
     ) -> None:
         self.last_seq += 1
+        action = self._actions[action_id]
         row = HistoryRow(
             self.last_seq,
             action_id,
@@ -199,7 +200,8 @@ class Unit:
             why,
             who,
             note,
-            self._actions[action_id].system,
+            action.system,
+            action.case_id,
         )
         self._writes.history.append(row)
         self.consequences.history.append(row)

@@ -39,6 +39,12 @@ def resolution_label(resolution: Resolution | None) -> str | None:
     return None if resolution is None else _RESOLUTIONS[resolution]
 
 
+def closed_label(action: Action) -> str | None:
+    """How a view marks a closed action: 'Closed - Not Done Successfully'. None while it is not closed."""
+    resolution = resolution_label(action.resolution)
+    return None if resolution is None else f"{_STATES[State.CLOSED]} - {resolution}"
+
+
 def format_time(at_ms: int) -> str:
     """A time for people, UTC, to the second: ``2026-11-24 12:03:11``."""
     return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

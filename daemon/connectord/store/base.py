@@ -67,7 +67,8 @@ class HistoryRow:
     who: str
     note: str | None
     system: str | None = None
-    """For watchers, as the change is published; it is not stored with the row."""
+    case_id: str | None = None
+    """For watchers, as the change is published; these two are not stored with the row."""
 
 
 @dataclass(frozen=True, slots=True)

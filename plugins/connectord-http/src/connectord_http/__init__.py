@@ -1,13 +1,16 @@
-"""connectord's generic HTTP adapter: POST an action as JSON, take the answer at once or by callback."""
+"""connectord's generic HTTP adapter: ``adapter = "http"``."""
 
 from __future__ import annotations
 
 from connectord.hookspecs import RegisterAdapter, hookimpl
 
-from connectord_http.adapter import HttpAdapter
+__all__ = ["connectord_register_adapters"]
 
 
 @hookimpl
 def connectord_register_adapters(register: RegisterAdapter) -> None:
-    """Register the adapter ``http``."""
+    """Register :class:`connectord_http.adapter.HttpAdapter`."""
+    # here, so that looking for plugins stays cheap
+    from connectord_http.adapter import HttpAdapter
+
     register(HttpAdapter, api_version=1)

@@ -1,84 +1,81 @@
-"""What an HTTP answer says: rule 12, as pure functions."""
+"""Rule 12: what an HTTP answer means."""
 
 from __future__ import annotations
 
-from datetime import UTC
-from email.utils import parsedate_to_datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
 
-import msgspec
+from connectord.adapters import NotConnected, Outcome, Rejected, Taken
 
-NOT_NOW = {408, 425, 429}
-RETRY_AFTER_CAP_SECONDS = 7 * 86_400.0
-REASON_LIMIT = 500
+from connectord_http.dialects import Dialect
+from connectord_http.documents import decode_json, plain
+from connectord_http.retry_after import parse_retry_after
 
-
-def is_not_now(status: int) -> bool:
-    """Rule 12: an answer that says 'not now' is a failed connection."""
-    return status in NOT_NOW or status >= 500
+_NOT_NOW = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+_REFERENCE_KEYS = ("id", "reference")
 
 
-def status_words(status: int) -> str:
-    """Such as ``HTTP 503 Service Unavailable``."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer as it came in.
+
+    ``headers`` has lower-case names. ``body`` is None where it could not be had, because it was too long, in an
+    unknown encoding or cut off; the answer is judged by its status alone then.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes | None
+
+
+def judge(answer: Answer, dialect: Dialect, *, now: float) -> Outcome:
+    """What ``answer`` means for the action. ``now`` is in seconds since the epoch.
+
+    Raises :class:`NotConnected` for 'not now', and for what is no final answer at all.
+    """
+    status = answer.status
+    if 200 <= status < 300:
+        return _accepted(answer.body or b"", dialect)
+    # 600 and above do not exist; the standard wants them taken for a 5xx
+    if status in _NOT_NOW or status < 200 or status >= 500:
+        wish = parse_retry_after(answer.headers.get("retry-after"), date=answer.headers.get("date"), now=now)
+        raise NotConnected(status_line(status), retry_after_seconds=wish)
+    if status < 400:
+        return Rejected(_redirected(answer))
+    return Rejected(_reason(answer, dialect) or status_line(status))
+
+
+def status_line(status: int) -> str:
+    """``HTTP 404 Not Found``; the number alone where it has no standard name."""
     try:
         return f"HTTP {status} {HTTPStatus(status).phrase}"
     except ValueError:
         return f"HTTP {status}"
 
 
-def retry_after_seconds(value: str | None, date: str | None, now: float) -> float | None:
-    """``Retry-After`` in seconds, both forms (RFC 9110, 10.2.3); None where it is absent or rubbish.
-
-    A date is counted from the answer's own ``Date``, so that a wrong clock on either side does no harm; ``now``
-    (seconds since the epoch) serves where there is none.
-    """
-    if value is None:
-        return None
-    value = value.strip()
-    if value.isascii() and value.isdigit():
-        return min(float(value[:12]), RETRY_AFTER_CAP_SECONDS)
-    until = _timestamp(value)
-    if until is None:
-        return None
-    sent = _timestamp(date) if date is not None else None
-    return min(max(until - (now if sent is None else sent), 0.0), RETRY_AFTER_CAP_SECONDS)
+def _accepted(body: bytes, dialect: Dialect) -> Outcome:
+    response = dialect.read_answer(body)
+    return Taken(reference=_first_text(body, _REFERENCE_KEYS)) if response is None else response
 
 
-def rejection_reason(status: int, body: bytes) -> str:
-    """Why the system refused: from problem+json, from JSON, or the beginning of the text."""
-    document = read_json(body)
-    if isinstance(document, dict):
-        for name in ("detail", "reason", "error", "message"):
-            text = document.get(name)
-            if isinstance(text, str) and text.strip():
-                return text.strip()[:REASON_LIMIT]
-    text = body.decode("utf-8", "replace").strip()
-    return text[:REASON_LIMIT] or status_words(status)
+def _redirected(answer: Answer) -> str:
+    location = plain(answer.headers.get("location", ""))
+    where = f" to {location}" if location else ""
+    return f"{status_line(answer.status)}{where}: redirects are not followed"
 
 
-def read_json(body: bytes) -> Any:
-    """The body as JSON; None where it is none."""
+def _reason(answer: Answer, dialect: Dialect) -> str | None:
+    body = answer.body or b""
+    return _first_text(body, dialect.reason_keys) or plain(body.decode(errors="replace")) or None
+
+
+def _first_text(body: bytes, keys: tuple[str, ...]) -> str | None:
     try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        document = decode_json(body)
+    except ValueError:
         return None
-
-
-def reference_in(body: bytes) -> str | None:
-    """The system's own name for the work, where its answer is an object with an ``id`` or a ``reference``."""
-    document = read_json(body)
-    if isinstance(document, dict):
-        for name in ("reference", "id"):
-            text = document.get(name)
-            if isinstance(text, str) and text:
-                return text[:200]
-    return None
-
-
-def _timestamp(text: str) -> float | None:
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, IndexError, OverflowError):
+    if not isinstance(document, dict):
         return None
-    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+    texts = (plain(value) for key in keys if isinstance(value := document.get(key), str))
+    return next(filter(None, texts), None)

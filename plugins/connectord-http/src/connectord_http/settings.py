@@ -2,60 +2,104 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Literal, TypeAlias
 
 import httpx
 import pydantic
 from connectord.adapters import AdapterSettings
-from connectord.config.durations import parse_duration
+from connectord.config import DurationMs
 
-OWN_HEADERS = {"content-length", "content-type", "host", "idempotency-key", "transfer-encoding"}
+MEBIBYTE = 1_048_576
+LARGEST_RESPONSE = 64 * MEBIBYTE
+
+_RESERVED = {
+    "idempotency-key": "it is the action's id (every attempt carries the same one)",
+    "content-length": "it follows from the body",
+    "transfer-encoding": "it follows from the body",
+    "host": "it follows from the url",
+}
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_VALUE = re.compile(r"[\t\x20-\x7e]*", re.ASCII)
 
 
-def _duration(value: object) -> int:
-    if not isinstance(value, str):
-        raise ValueError(  # noqa: TRY004  - pydantic reports a ValueError
-            'a duration is a number and ms, s, m, h or d, such as "10s"'
+def _url(text: str) -> str:
+    try:
+        url = httpx.URL(text)
+        # as the resolver will do it, where an error would come too late
+        labels = url.host.encode("idna")
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise ValueError(f"is not a URL: {error}") from None
+    if url.scheme not in ("http", "https"):
+        raise ValueError('must begin with "http://" or "https://"')
+    if not labels or "%" in url.host:
+        raise ValueError("has no valid host, as in https://billing.internal/api/jobs")
+    if url.port is not None and not 1 <= url.port <= 65_535:
+        raise ValueError("has no valid port: it must be from 1 to 65535")
+    if "@" in re.split(r"[/?#]", text.split("://", 1)[1], maxsplit=1)[0]:
+        raise ValueError(
+            "must not hold a user name or a password: put them into headers, "
+            'as in headers.Authorization = { credential = "NAME" }'
         )
-    return parse_duration(value)
+    return text
 
 
-DurationMs = Annotated[int, pydantic.BeforeValidator(_duration), pydantic.Field(gt=0)]
+def _header_name(name: str) -> str:
+    if _TOKEN.fullmatch(name) is None:
+        raise ValueError("is not a header name: letters, digits and - only")
+    if name.lower() in _RESERVED:
+        raise ValueError(f"the header {name} cannot be set here: {_RESERVED[name.lower()]}")
+    return name
+
+
+def _header_value(value: pydantic.SecretStr) -> pydantic.SecretStr:
+    # the message never repeats the value, which may be a secret
+    if _VALUE.fullmatch(value.get_secret_value()) is None:
+        raise ValueError("a header's value must be printable ASCII, without line breaks")
+    return value
+
+
+def _no_header_twice(headers: dict[str, pydantic.SecretStr]) -> dict[str, pydantic.SecretStr]:
+    seen: dict[str, str] = {}
+    for name in headers:
+        first = seen.setdefault(name.lower(), name)
+        if first != name:
+            raise ValueError(f"{first} and {name} are the same header")
+    return headers
+
+
+Headers: TypeAlias = Annotated[
+    dict[
+        Annotated[str, pydantic.AfterValidator(_header_name)],
+        Annotated[pydantic.SecretStr, pydantic.AfterValidator(_header_value)],
+    ],
+    pydantic.AfterValidator(_no_header_twice),
+]
 
 
 class HttpSettings(AdapterSettings):
-    """Where to send an action, and how. Durations are held in milliseconds."""
+    """Settings of the ``http`` adapter. Times are milliseconds here, durations such as ``"10s"`` in the file."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = pydantic.ConfigDict(hide_input_in_errors=True)
 
-    url: str
+    url: Annotated[str, pydantic.AfterValidator(_url)]
+    """Where actions are posted to. Redirects are not followed."""
+
     dialect: Literal["connectord", "enate"] = "connectord"
-    connect_timeout: DurationMs = "10s"  # type: ignore[assignment]  # the validator turns it into milliseconds
-    read_timeout: DurationMs = "30s"  # type: ignore[assignment]  # as above
-    headers: dict[str, pydantic.SecretStr] = pydantic.Field(default_factory=dict)
+    """The format of what is sent, and of answers and callbacks."""
+
+    connect_timeout: DurationMs = 10_000
+    """How long connecting may take: name lookup and TCP together, then TLS."""
+
+    read_timeout: DurationMs = 30_000
+    """How long the system may be silent before its answer begins, and how long its body may take in all."""
+
+    headers: Headers = {}
+    """More headers for every request. ``Idempotency-Key``, ``Content-Length``, ``Transfer-Encoding`` and ``Host``
+    cannot be among them."""
+
     verify_tls: bool = True
-    max_response_bytes: int = pydantic.Field(default=1024 * 1024, ge=1, le=64 * 1024 * 1024)
+    """Whether the system's certificate must be valid. The machine's own authorities are trusted."""
 
-    @pydantic.field_validator("url")
-    @classmethod
-    def _check_url(cls, url: str) -> str:
-        try:
-            parsed = httpx.URL(url)
-        except httpx.InvalidURL as error:
-            raise ValueError(f"not a URL: {error}") from error
-        if parsed.scheme not in {"http", "https"} or not parsed.host:
-            raise ValueError("must be an http:// or https:// address")
-        if parsed.userinfo:
-            raise ValueError("must not carry a user or password; set an authorization header from a credential")
-        return url
-
-    @pydantic.field_validator("headers")
-    @classmethod
-    def _check_headers(cls, headers: dict[str, pydantic.SecretStr]) -> dict[str, pydantic.SecretStr]:
-        for name, value in headers.items():
-            if name.lower() in OWN_HEADERS:
-                raise ValueError(f"{name} is set by connectord itself")
-            text = name + value.get_secret_value()
-            if not name or any(character in text for character in "\r\n\0"):
-                raise ValueError(f"{name!r} is not a header: no empty name, no line breaks")
-        return headers
+    max_response_bytes: int = pydantic.Field(default=MEBIBYTE, ge=1, le=LARGEST_RESPONSE)
+    """An answer with a longer body is read no further, and judged by its status alone."""

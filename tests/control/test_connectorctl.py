@@ -1,0 +1,269 @@
+import json
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import pytest
+import trio
+from connectord.cli import rendering
+from connectord.cli.times import parse_when
+from connectord.control.server import open_control_listener, serve_control
+from connectord.errors import ConfigurationRefused, Problem, Refused
+
+ACTION = {
+    "id": "01A", "system": "billing", "case": "C-1", "key": None, "state": "pending", "label": "Retrying",
+    "reason": None, "resolution": None, "rejected_reason": None, "attempts": 4, "retry_limit": 5,
+    "submitted_at": "2026-11-24T12:00:00.000Z", "due_at": "2026-11-24T12:08:11.120Z", "deadline": None,
+    "assigned_to": {"queue": "back"}, "data": {"amount": 12}, "response_data": {}, "rerun_of": None,
+    "connection_error": {"text": "Connection failed at 12:03.\nTry 4 of 5."}, "late_responses": [{"n": 1}],
+}  # fmt: skip
+CLOSED = ACTION | {"id": "01B", "state": "closed", "label": "Closed", "resolution": "not_done_successfully"}
+
+ANSWERS = {
+    "submit": ACTION, "show": ACTION, "retry": ACTION, "take": ACTION, "release": ACTION, "assign": ACTION,
+    "complete": CLOSED, "cancel": CLOSED,
+    "list": {"actions": [ACTION, CLOSED], "next": None},
+    "case": {"id": "C-1", "owner": "alice", "data": {}, "actions": [ACTION, CLOSED]},
+    "history": {"history": [{"at": "12:00", "from": None, "to": "pending"}]},
+    "attempts": [{"number": 1, "outcome": "not connected"}],
+    "systems": {"systems": [{"name": "billing", "adapter": "http", "state": "running", "health": "ok", "pending": 1,
+                             "waiting": 2, "todo": 3, "in_flight": 4, "concurrency": 8, "retry_limit": 5,
+                             "paused": False}]},
+    "pause": {}, "resume": {}, "shutdown": {},
+    "reload": {"applied": False, "plan": {"added": ["a"], "removed": ["b"], "restart_required": [], "closed": 2,
+                                          "changed": {"c": [{"key": "k", "old": 1, "new": 2}]}}},
+    "status": {"version": "1", "pid": 5, "started_at": "now", "uptime_seconds": 3700, "state_directory": "/s",
+               "counts": {"pending": 2}, "systems": 1, "callbacks": "127.0.0.1:80"},
+}  # fmt: skip
+
+
+class Ctl:
+    def __init__(self, path):
+        self.path = path
+        self.calls = []
+
+    async def dispatch(self, caller, method, params, notify):
+        self.calls.append((method, params))
+        if params.get("id") == "bad":
+            raise Refused("closed", "the action is closed; rerun it instead")
+        if params.get("plan") is False:
+            raise ConfigurationRefused([Problem("c.toml", 3, "a.b", "must be 1"), Problem("c.toml", 4, "x", "no")])
+        if method == "watch":
+            await notify("event", {"at": "12:00", "id": "01A", "state": "pending"})
+            return None
+        if method == "rerun":
+            return {"count": 2} if params.get("dry_run") else {"actions": [ACTION]}
+        return ANSWERS[method]
+
+    async def __call__(self, *args, stdin=b""):
+        with trio.fail_after(20):
+            done = await trio.run_process(
+                [sys.executable, "-m", "connectord.cli.control", "--socket", str(self.path), *args],
+                stdin=stdin, capture_stdout=True, capture_stderr=True, check=False,
+            )  # fmt: skip
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+@asynccontextmanager
+async def serving(path):
+    ctl = Ctl(path)
+    listener = await open_control_listener(path)
+    async with trio.open_nursery() as nursery:
+
+        async def run(task_status):
+            await serve_control(listener, ctl.dispatch, lambda peer: peer, task_status=task_status)
+
+        await nursery.start(run)
+        yield ctl
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "control.sock"
+
+
+@pytest.mark.parametrize(
+    ("args", "call", "printed"),
+    [
+        (["submit", "billing"], ("submit", {"system": "billing"}), "01A\n"),
+        (
+            ["submit", "billing", "--case", "C", "--owner", "o", "--key", "k", "--data", '{"a": "ä"}',
+             "--due", "2026-11-24T13:00:00+01:00"],
+            ("submit", {"system": "billing", "case": "C", "owner": "o", "key": "k", "data": {"a": "ä"},
+                        "due_at": "2026-11-24T12:00:00.000Z"}),
+            "01A\n",
+        ),
+        (["list", "--state", "pending", "--limit", "5"], ("list", {"state": "pending", "limit": 5}), "ID   SYSTEM"),
+        (["show", "01A"], ("show", {"id": "01A"}), "Retrying"),
+        (["case", "C-1"], ("case", {"id": "C-1"}), "!  01B  billing  Closed - Not Done Successfully"),
+        (["retry", "01A"], ("retry", {"id": "01A"}), "01A  Retrying"),
+        (["take", "01A", "--as", "alice"], ("take", {"id": "01A", "user": "alice"}), "01A"),
+        (["release", "01A"], ("release", {"id": "01A"}), "01A"),
+        (["assign", "01A", "--to", "queue:q:1"], ("assign", {"id": "01A", "queue": "q:1"}), "queue back"),
+        (["assign", "01A", "--to", "user:bob"], ("assign", {"id": "01A", "user": "bob"}), "01A"),
+        (["complete", "01A"], ("complete", {"id": "01A", "resolution": "done_successfully"}), "01B"),
+        (
+            ["complete", "01A", "--unsuccessful", "--data", "{}", "--note", "n"],
+            ("complete", {"id": "01A", "resolution": "not_done_successfully", "data": {}, "note": "n"}),
+            "Closed - Not Done Successfully",
+        ),
+        (["cancel", "01A", "--note", "n"], ("cancel", {"id": "01A", "note": "n"}), "01B"),
+        (["rerun", "01A", "01B"], ("rerun", {"ids": ["01A", "01B"]}), "01A"),
+        (["systems"], ("systems", {}), "4/8"),
+        (["pause", "billing"], ("pause", {"system": "billing"}), "billing is paused"),
+        (["resume", "billing"], ("resume", {"system": "billing"}), "billing goes on"),
+        (["reload", "--plan"], ("reload", {"plan": True}), "    k: 1 -> 2"),
+        (["status"], ("status", {}), "1h 1m 40s"),
+        (["watch"], ("watch", {}), "12:00 id=01A state=pending\n"),
+        (["watch", "--system", "s"], ("watch", {"filters": {"system": "s"}}), "12:00"),
+        (["shutdown"], ("shutdown", {}), "draining"),
+        (["shutdown", "--now"], ("shutdown", {"now": True}), "stopping"),
+    ],
+)  # fmt: skip
+async def test_a_command_calls_its_method_and_prints(path, args, call, printed):
+    async with serving(path) as ctl:
+        code, out, err = await ctl(*args)
+        assert (code, err) == (0, "")
+        assert ctl.calls == [call]
+        assert printed in out
+
+
+async def test_json_is_the_result_unchanged(path):
+    async with serving(path) as ctl:
+        _, out, _ = await ctl("show", "01A", "--json", "--history")
+        assert out.splitlines() == [
+            json.dumps(ANSWERS[method], separators=(",", ":")) for method in ("show", "history")
+        ]
+        _, out, _ = await ctl("watch", "--json")
+        assert json.loads(out) == {"at": "12:00", "id": "01A", "state": "pending"}
+
+
+async def test_show_prints_history_and_attempts(path):
+    async with serving(path) as ctl:
+        _, out, _ = await ctl("show", "01A", "--history", "--attempts")
+        assert "\nHistory\nAT     FROM  TO\n12:00  -     pending\n" in out
+        assert "\nAttempts\nNUMBER  OUTCOME\n1       not connected\n" in out
+
+
+async def test_data_from_a_file_and_from_stdin(path, tmp_path):
+    (tmp_path / "data.json").write_text('{"b": 2}')
+    async with serving(path) as ctl:
+        assert (await ctl("submit", "s", "--data", f"@{tmp_path}/data.json"))[0] == 0
+        assert (await ctl("submit", "s", "--data", "-", stdin=b'{"c": 3}'))[0] == 0
+        assert [params["data"] for _, params in ctl.calls] == [{"b": 2}, {"c": 3}]
+
+
+async def test_a_refusal_is_exit_1_with_the_reason(path):
+    async with serving(path) as ctl:
+        refusal = "the action is closed; rerun it instead\n"
+        assert await ctl("release", "bad") == (1, "", f"connectorctl: {refusal}")
+        code, out, err = await ctl("retry", "bad", "01A")
+        assert (code, err) == (1, f"connectorctl: bad: {refusal}")
+        assert "01A" in out
+        code, _, err = await ctl("reload")
+        assert code == 1
+        assert err.splitlines()[1:] == ["c.toml:3: a.b: must be 1", "c.toml:4: x: no"]
+
+
+async def test_rerun_by_filters_asks_first(path):
+    filters = {"system": "s", "resolution": "not_done_successfully"}
+    args = ("rerun", "--system", "s", "--resolution", "not_done_successfully")
+    ask, do = ("rerun", {"filters": filters, "dry_run": True}), ("rerun", {"filters": filters})
+    async with serving(path) as ctl:
+        code, out, _ = await ctl(*args, stdin=b"n\n")
+        assert (code, out, ctl.calls) == (1, "2 actions to run again\n", [ask])
+        assert (await ctl(*args, stdin=b"y\n"))[0] == 0
+        code, out, _ = await ctl(*args, "--yes", "--json")
+        assert (code, json.loads(out)) == (0, {"actions": [ACTION]})
+        assert ctl.calls == [ask, ask, do, ask, do]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["nonsense"],
+        ["submit"],
+        ["submit", "s", "--data", "{"],
+        ["submit", "s", "--data", "NaN"],
+        ["submit", "s", "--data", "@/nonexistent"],
+        ["submit", "s", "--due", "tomorrow"],
+        ["assign", "1", "--to", "bob"],
+        ["assign", "1", "--to", "queue:"],
+        ["take", "1"],
+        ["cancel", "1"],
+        ["list", "--limit", "0"],
+        ["rerun"],
+        ["rerun", "1", "--system", "s"],
+    ],
+)
+async def test_wrong_usage_is_exit_2(path, args):
+    async with serving(path) as ctl:
+        code, out, err = await ctl(*args)
+        assert (code, out, ctl.calls) == (2, "", [])
+        assert "Error: " in err
+
+
+async def test_no_daemon_is_exit_3(path):
+    code, out, err = await Ctl(path)("status")
+    assert (code, out) == (3, "")
+    assert err.startswith("connectorctl: no daemon answers at ")
+
+
+def test_every_command_has_an_example_and_json():
+    from connectord.cli.control import cli
+
+    assert set(cli.commands) == {
+        "submit", "list", "show", "case", "retry", "take", "release", "assign", "complete", "cancel", "rerun",
+        "systems", "pause", "resume", "reload", "status", "watch", "shutdown",
+    }  # fmt: skip
+    for name, command in cli.commands.items():
+        assert command.epilog.startswith(f"Example: connectorctl {name}")
+        assert any("--json" in parameter.opts for parameter in command.params)
+
+
+def test_the_import_is_light():
+    heavy = "{'trio', 'pydantic', 'msgspec', 'structlog', 'rich'}"
+    code = f"import sys, connectord.cli.control; print({heavy} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"set()\n"
+
+
+def test_the_card():
+    lines = rendering.card(CLOSED).splitlines()
+    assert "State        Closed - Not Done Successfully" in lines
+    assert "Attempts     4 of 5" in lines
+    assert "Assigned to  queue back" in lines
+    assert lines[lines.index("Connection error") + 1 :][:2] == ["    Connection failed at 12:03.", "    Try 4 of 5."]
+    assert '      "amount": 12' in lines
+
+
+def test_a_terminal_is_not_steered():
+    action = ACTION | {"system": "\x1b[2Jx\ny", "connection_error": {"text": "a\x1b]0;b\x07"}}
+    for text in (rendering.card(action), rendering.action_table([action])):
+        assert "\x1b" not in text
+        assert "\\x1b[2Jx\\ny" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("+30s", "2026-11-24T12:00:30.000Z"),
+        ("+5m", "2026-11-24T12:05:00.000Z"),
+        ("+1h30m", "2026-11-24T13:30:00.000Z"),
+        ("-1d", "2026-11-23T12:00:00.000Z"),
+        ("2026-11-24T12:00:00.1239Z", "2026-11-24T12:00:00.123Z"),
+        ("2026-11-24t12:00:00+02:00", "2026-11-24T10:00:00.000Z"),
+    ],
+)
+def test_when(text, expected):
+    assert parse_when(text, datetime(2026, 11, 24, 12, tzinfo=UTC)) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5m", "+5", "+5w", "tomorrow", "2026-11-24", "2026-11-24T12:00:00", "2026-13-01T00:00:00Z",
+             "+99999999999d", "0001-01-01T00:00:00+23:00", "+٣s"]
+)  # fmt: skip
+def test_not_when(text):
+    with pytest.raises(ValueError, match="time|neither"):
+        parse_when(text)

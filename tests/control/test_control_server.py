@@ -1,0 +1,326 @@
+import json
+import os
+import socket
+import stat
+from contextlib import asynccontextmanager
+
+import pytest
+import structlog
+import trio
+from connectord.control import server
+from connectord.control.protocol import MAX_LINE_BYTES
+from connectord.errors import AddressUnusable, NotFound, Refused, StoreFailed
+
+
+class Fake:
+    """A dispatcher that plays the daemon."""
+
+    def __init__(self):
+        self.under_way = 0
+        self.most_under_way = 0
+        self.cancelled = 0
+        self.seen = []
+        self.go = trio.Event()
+        self.allowed = True
+
+    def authorize(self, peer):
+        return peer if self.allowed else None
+
+    async def dispatch(self, caller, method, params, notify):
+        self.seen.append(method)
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            return await self._run(caller, method, params, notify)
+        except trio.Cancelled:
+            self.cancelled += 1
+            raise
+        finally:
+            self.under_way -= 1
+
+    async def _run(self, caller, method, params, notify):
+        match method:
+            case "echo":
+                return params
+            case "who":
+                return {"uid": caller.uid, "gid": caller.gid, "pid": caller.pid}
+            case "wait":
+                await self.go.wait()
+                return "waited"
+            case "missing":
+                raise NotFound("there is no action A")
+            case "grouped":
+                raise ExceptionGroup("nursery", [Refused("closed", "it is closed")])
+            case "bug":
+                raise ZeroDivisionError("secret")
+            case "unencodable":
+                return object()
+            case "disk":
+                raise StoreFailed("I/O error")
+            case "watch":
+                for number in range(3):
+                    await notify("event", {"n": number})
+                await trio.sleep_forever()
+            case "flood":
+                while True:
+                    await notify("event", {"text": "x" * 100_000})
+
+
+@asynccontextmanager
+async def serving(path, fake, **options):
+    listener = await server.open_control_listener(path)
+    async with trio.open_nursery() as nursery:
+
+        async def run(task_status):
+            await server.serve_control(listener, fake.dispatch, fake.authorize, task_status=task_status, **options)
+
+        await nursery.start(run)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+class Client:
+    def __init__(self, stream):
+        self.stream = stream
+        self.buffer = b""
+
+    async def send(self, method, request_id=1, **params):
+        message = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
+        await self.stream.send_all(json.dumps(message).encode() + b"\n")
+
+    async def read(self):
+        with trio.fail_after(5):
+            while b"\n" not in self.buffer:
+                chunk = await self.stream.receive_some(65536)
+                if not chunk:
+                    return None
+                self.buffer += chunk
+        line, _, self.buffer = self.buffer.partition(b"\n")
+        return json.loads(line)
+
+    async def call(self, method, request_id=1, **params):
+        await self.send(method, request_id, **params)
+        return await self.read()
+
+
+@asynccontextmanager
+async def connected(path):
+    async with await trio.open_unix_socket(str(path)) as stream:
+        yield Client(stream)
+
+
+async def until(condition):
+    with trio.fail_after(5):
+        while not condition():
+            await trio.sleep(0.01)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "run" / "control.sock"
+
+
+@pytest.fixture
+async def fake():
+    return Fake()
+
+
+async def test_a_call_is_answered_and_the_peer_is_known(path, fake):
+    async with serving(path, fake), connected(path) as client:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660
+        assert stat.S_IMODE(path.parent.stat().st_mode) & 0o022 == 0
+        assert await client.call("echo", 1, a="ä") == {"jsonrpc": "2.0", "id": 1, "result": {"a": "ä"}}
+        reply = await client.call("who", "two")
+        assert reply == {
+            "jsonrpc": "2.0",
+            "id": "two",
+            "result": {"uid": os.getuid(), "gid": os.getgid(), "pid": os.getpid()},
+        }
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "request_id"),
+    [
+        (b"", -32700, None),
+        (b"{", -32700, None),
+        (b"\x00\xff\xfe", -32700, None),
+        (b'{"jsonrpc":"2.0","id":1,"method":"\xff"}', -32700, None),
+        (b"[" * 500_000, -32700, None),
+        (b'[{"jsonrpc":"2.0","id":1,"method":"echo"}]', -32600, None),
+        (b'"echo"', -32600, None),
+        (b'{"id":1,"method":"echo"}', -32600, 1),
+        (b'{"jsonrpc":"2.0","id":1}', -32600, 1),
+        (b'{"jsonrpc":"2.0","id":[1],"method":"echo"}', -32600, None),
+        (b'{"jsonrpc":"2.0","id":1,"method":"echo","params":[1]}', -32602, 1),
+        (b'{"jsonrpc":"2.0","id":1,"method":"ecko"}', -32601, 1),
+    ],
+)
+async def test_a_broken_line_is_answered_and_the_connection_goes_on(path, fake, line, code, request_id):
+    async with serving(path, fake, methods=["echo"]), connected(path) as client:
+        await client.stream.send_all(line + b"\n")
+        reply = await client.read()
+        assert (reply["error"]["code"], reply["id"]) == (code, request_id)
+        assert (await client.call("echo", 2, a=1))["result"] == {"a": 1}
+        assert fake.seen == ["echo"]
+
+
+@pytest.mark.parametrize("ending", [b"", b"\n", b"\n" + b"y" * 500_000])
+async def test_a_line_that_is_too_long_closes_the_connection(path, fake, ending):
+    async with serving(path, fake), connected(path) as client:
+        await client.stream.send_all(b"x" * (MAX_LINE_BYTES + 1) + ending)
+        reply = await client.read()
+        assert (reply["error"]["code"], reply["id"]) == (-32600, None)
+        assert await client.read() is None
+
+
+async def test_a_line_of_just_the_limit_is_taken(path, fake):
+    async with serving(path, fake), connected(path) as client:
+        line = b'{"jsonrpc":"2.0","id":1,"method":"echo"}'
+        await client.stream.send_all(line.ljust(MAX_LINE_BYTES) + b"\n")
+        assert (await client.read())["result"] == {}
+
+
+async def test_half_a_line_at_the_end_is_ignored(path, fake):
+    async with serving(path, fake), connected(path) as client:
+        await client.stream.send_all(b'{"jsonrpc":"2.0","id":1,"method":"echo"}')
+        await client.stream.send_eof()
+        assert await client.read() is None
+        assert fake.seen == []
+
+
+async def test_what_is_under_way_is_answered_after_only_the_writing_half_was_closed(path, fake):
+    async with serving(path, fake), connected(path) as client:
+        await client.send("wait")
+        await client.stream.send_eof()
+        await until(lambda: fake.under_way == 1)
+        fake.go.set()
+        assert (await client.read())["result"] == "waited"
+        assert await client.read() is None
+
+
+async def test_errors_are_told_and_bugs_are_not(path, fake):
+    async with serving(path, fake), connected(path) as client:
+        assert (await client.call("missing"))["error"] == {"code": -32001, "message": "there is no action A"}
+        assert (await client.call("grouped"))["error"]["data"] == {"state": "closed", "reason": "it is closed"}
+        with structlog.testing.capture_logs() as logs:
+            for method in ("bug", "unencodable"):
+                reply = await client.call(method)
+                assert reply["error"]["code"] == -32603
+                assert "secret" not in json.dumps(reply)
+        assert [(entry["event"], entry["log_level"]) for entry in logs] == [("control_request_failed", "error")] * 2
+        assert isinstance(logs[0]["exc_info"], ZeroDivisionError)
+        assert (await client.call("echo"))["result"] == {}
+
+
+async def test_a_failed_store_is_answered_and_then_ends_the_server(path, fake):
+    with pytest.raises(ExceptionGroup) as caught, structlog.testing.capture_logs():  # noqa: PT012
+        async with serving(path, fake), connected(path) as client:
+            assert (await client.call("disk"))["error"]["code"] == -32603
+            await trio.sleep_forever()
+    assert caught.group_contains(StoreFailed)
+
+
+async def test_a_stranger_is_refused_at_every_request(path, fake):
+    async with serving(path, fake), connected(path) as client:
+        fake.allowed = False
+        for number in (1, 2):
+            assert (await client.call("echo", number))["error"]["code"] == -32003
+        fake.allowed = True
+        assert (await client.call("echo"))["result"] == {}
+        assert fake.seen == ["echo"]
+
+
+async def test_a_notification_gets_no_reply(path, fake):
+    async with serving(path, fake), connected(path) as client:
+        for method in ("echo", "missing"):
+            await client.stream.send_all(b'{"jsonrpc":"2.0","method":"%s"}\n' % method.encode())
+        await until(lambda: fake.seen == ["echo", "missing"])
+        assert (await client.call("echo", 9))["id"] == 9
+
+
+async def test_a_fast_request_overtakes_a_slow_one(path, fake):
+    async with serving(path, fake), connected(path) as client:
+        await client.send("wait", 1)
+        assert (await client.call("echo", 2))["id"] == 2
+        fake.go.set()
+        assert (await client.read())["id"] == 1
+
+
+async def test_reading_pauses_when_too_much_is_under_way(path, fake):
+    async with serving(path, fake, max_in_flight=3), connected(path) as client:
+        for number in range(10):
+            await client.send("wait", number)
+        await until(lambda: fake.under_way == 3)
+        await trio.sleep(0.4)
+        assert len(fake.seen) == 3
+        fake.go.set()
+        assert {(await client.read())["id"] for _ in range(10)} == set(range(10))
+        assert fake.most_under_way == 3
+
+
+@pytest.mark.parametrize("requests", [1, 10])
+async def test_a_disconnect_cancels_what_is_under_way(path, fake, requests):
+    async with serving(path, fake, max_in_flight=3):
+        async with connected(path) as client:
+            for number in range(requests):
+                await client.send("wait", number)
+            await until(lambda: fake.under_way == min(requests, 3))
+        await until(lambda: fake.under_way == 0)
+        assert fake.cancelled == min(requests, 3)
+
+
+async def test_watch_notifies_until_the_disconnect(path, fake):
+    async with serving(path, fake):
+        async with connected(path) as client:
+            await client.send("watch")
+            for number in range(3):
+                assert await client.read() == {"jsonrpc": "2.0", "method": "event", "params": {"n": number}}
+            assert (await client.call("echo", 2))["id"] == 2
+        await until(lambda: fake.cancelled == 1)
+
+
+async def test_a_slow_reader_is_dropped(path, fake, monkeypatch):
+    monkeypatch.setattr(server, "WRITE_TIMEOUT_SECONDS", 0.2)
+    async with serving(path, fake), connected(path) as client:
+        await client.send("flood")
+        await until(lambda: fake.cancelled == 1)
+        async with connected(path) as other:
+            assert (await other.call("echo"))["result"] == {}
+
+
+async def test_one_connection_too_many_is_told_so(path, fake):
+    async with serving(path, fake, max_connections=1):
+        async with connected(path) as client:
+            await client.call("echo")
+            async with connected(path) as other:
+                assert (await other.read())["error"]["code"] == -32005
+                assert await other.read() is None
+        await trio.sleep(0.1)
+        async with connected(path) as client:
+            assert (await client.call("echo"))["result"] == {}
+
+
+async def test_a_stale_socket_is_replaced_and_a_live_one_is_not(path, fake):
+    path.parent.mkdir()
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(path))
+    async with serving(path, fake), connected(path) as client:
+        assert (await client.call("echo"))["result"] == {}
+        with pytest.raises(AddressUnusable, match="another daemon answers"):
+            await server.open_control_listener(path)
+
+
+async def test_what_is_not_a_socket_is_left_alone(tmp_path):
+    path = tmp_path / "control.sock"
+    path.write_text("mine")
+    with pytest.raises(AddressUnusable, match="something else"):
+        await server.open_control_listener(path)
+    assert path.read_text() == "mine"
+
+
+async def test_a_path_that_cannot_be_bound_is_told(tmp_path):
+    with pytest.raises(AddressUnusable, match="too long"):
+        await server.open_control_listener(tmp_path / ("x" * 120))
+    (tmp_path / "file").touch()
+    with pytest.raises(AddressUnusable):
+        await server.open_control_listener(tmp_path / "file" / "control.sock")

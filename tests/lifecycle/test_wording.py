@@ -1,0 +1,159 @@
+"""What people read, word for word."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from connectord.lifecycle.action import Action, Reason, Resolution, State
+from connectord.lifecycle.effects import Notice
+from connectord.lifecycle.wording import (
+    closed_label,
+    connection_error_text,
+    format_time,
+    notice_text,
+    reason_label,
+    resolution_label,
+    state_label,
+)
+
+FAILED_AT = int(datetime(2026, 11, 24, 12, 3, 11, tzinfo=UTC).timestamp() * 1000) + 120
+DUE_AT = FAILED_AT + 300_000
+FAILED = "Connection failed at 2026-11-24 12:03:11 (connect timeout after 10 s)."
+
+RETRYING = Action(
+    "01J",
+    "billing",
+    0,
+    attempts=4,
+    due_at=DUE_AT,
+    scheduled_at=DUE_AT,
+    limit_at_failure=5,
+    error_at=FAILED_AT,
+    error_message="connect timeout after 10 s",
+)
+CONNECTING = replace(RETRYING, state=State.ATTEMPTING, attempts=5, due_at=None)
+EXHAUSTED = replace(
+    RETRYING,
+    state=State.CLOSED,
+    attempts=5,
+    due_at=None,
+    scheduled_at=None,
+    resolution=Resolution.NOT_DONE_SUCCESSFULLY,
+    closed_at=FAILED_AT,
+)
+
+
+@pytest.mark.parametrize(
+    ("state", "label"),
+    [
+        (State.PENDING, "Pending"),
+        (State.ATTEMPTING, "Connecting"),
+        (State.WAITING, "Waiting"),
+        (State.TODO, "To Do"),
+        (State.IN_PROGRESS, "In Progress"),
+        (State.CLOSED, "Closed"),
+    ],
+)
+def test_state_labels(state: State, label: str) -> None:
+    assert state_label(Action("01J", "billing", 0, state=state)) == label
+
+
+def test_a_pending_action_is_retrying_only_after_a_failed_attempt() -> None:
+    assert state_label(RETRYING) == "Retrying"
+    assert state_label(CONNECTING) == "Connecting"
+    assert state_label(EXHAUSTED) == "Closed"
+
+
+def test_reason_and_resolution_labels() -> None:
+    assert reason_label(Reason.UPDATED_BY_INTEGRATION) == "Updated by Integration"
+    assert reason_label(Reason.TIMEOUT) == "Timeout"
+    assert reason_label(None) is None
+    assert resolution_label(Resolution.DONE_SUCCESSFULLY) == "Done Successfully"
+    assert resolution_label(Resolution.NOT_DONE_SUCCESSFULLY) == "Not Done Successfully"
+    assert resolution_label(None) is None
+
+
+def test_closed_label() -> None:
+    assert closed_label(EXHAUSTED) == "Closed - Not Done Successfully"
+    successful = replace(EXHAUSTED, resolution=Resolution.DONE_SUCCESSFULLY)
+    assert closed_label(successful) == "Closed - Done Successfully"
+    assert closed_label(RETRYING) is None
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "text"),
+    [
+        (0, "1970-01-01 00:00:00"),
+        (999, "1970-01-01 00:00:00"),
+        (FAILED_AT, "2026-11-24 12:03:11"),
+        (FAILED_AT + 879, "2026-11-24 12:03:11"),
+        (FAILED_AT + 880, "2026-11-24 12:03:12"),
+    ],
+)
+def test_times_are_utc_and_cut_to_the_second(at_ms: int, text: str) -> None:
+    assert format_time(at_ms) == text
+
+
+def test_retrying() -> None:
+    assert connection_error_text(RETRYING, 5) == (
+        f"{FAILED} Tried 4 of 5 times.\nNext automatic try at 2026-11-24 12:08:11. Retry now: connectorctl retry 01J"
+    )
+
+
+def test_the_plural_stays() -> None:
+    text = connection_error_text(replace(RETRYING, attempts=1), 5)
+    assert text is not None
+    assert "Tried 1 of 5 times." in text
+
+
+def test_closed() -> None:
+    assert connection_error_text(EXHAUSTED, 5) == (
+        f"{FAILED} Tried 5 of 5 times. No further tries: closed unsuccessfully."
+    )
+
+
+@pytest.mark.parametrize(("attempts", "limit", "tried"), [(5, 7, "5 of 7"), (4, 10, "4 of 10")])
+def test_closed_with_another_limit_shown(attempts: int, limit: int, tried: str) -> None:
+    assert connection_error_text(replace(EXHAUSTED, attempts=attempts), limit) == (
+        f"{FAILED} Tried {tried} times. No further tries: closed unsuccessfully."
+    )
+
+
+def test_a_manual_retry_that_is_due() -> None:
+    assert connection_error_text(replace(RETRYING, manual=True), 5) == (
+        f"{FAILED} Tried 4 of 5 times.\nNext try: now, asked for by hand."
+    )
+
+
+@pytest.mark.parametrize("manual", [False, True])
+def test_an_attempt_under_way_is_not_yet_a_try_that_was(manual: bool) -> None:
+    assert connection_error_text(replace(CONNECTING, manual=manual), 5) == (
+        f"{FAILED} Tried 4 of 5 times.\nTry 5 of 5 is under way."
+    )
+
+
+def test_without_a_limit_to_show() -> None:
+    assert connection_error_text(RETRYING, None) == (
+        f"{FAILED} Tried 4 times.\nNext automatic try at 2026-11-24 12:08:11. Retry now: connectorctl retry 01J"
+    )
+    assert connection_error_text(CONNECTING, None) == f"{FAILED} Tried 4 times.\nTry 5 is under way."
+    assert connection_error_text(EXHAUSTED, None) == (
+        f"{FAILED} Tried 5 times. No further tries: closed unsuccessfully."
+    )
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_no_error_no_text(state: State) -> None:
+    assert connection_error_text(Action("01J", "billing", 0, state=state, attempts=1), 5) is None
+
+
+def test_what_a_case_owner_is_told() -> None:
+    told = notice_text(replace(EXHAUSTED, case_id="C-1001"), Notice.ATTEMPTS_EXHAUSTED, 5)
+    assert told == (
+        "Action 01J of case C-1001 in billing: Closed - Not Done Successfully\n"
+        f"{FAILED} Tried 5 of 5 times. No further tries: closed unsuccessfully."
+    )
+    by_hand = notice_text(EXHAUSTED, Notice.CLOSED_BY_HAND, 5)
+    assert by_hand == "Action 01J in billing: Closed - Not Done Successfully\nIt was closed unsuccessfully by hand."
