@@ -557,6 +557,19 @@ async def test_expect_100_continue() -> None:
         assert served.handler.bodies == [BODY, b"{}", BODY, BODY]
 
 
+@pytest.mark.parametrize(
+    ("version", "sent_at_once"), [("1.0", 0), ("1.1", 1)], ids=["HTTP/1.0 has none", "the body has begun"]
+)
+async def test_no_100_continue_where_nobody_waits_for_it(version: str, sent_at_once: int) -> None:
+    wire = request(version=version, headers={"Expect": "100-continue", "Connection": "close"})
+    cut = len(wire) - len(BODY) + sent_at_once
+    async with connected() as memory:
+        await memory.say(wire[:cut])
+        await trio.testing.wait_all_tasks_blocked()
+        await memory.say(wire[cut:])
+        assert (await read_reply(memory.client)).status == 200
+
+
 # --- smuggling and malformed requests -------------------------------------------------------------------------------
 
 SMUGGLED = request(b"smuggled")
@@ -1013,6 +1026,20 @@ async def test_a_request_that_comes_just_as_draining_closes_its_connection_is_to
         assert reply.status == 503
         assert reply.headers["retry-after"] == "5"
     assert len(handler.calls) == 1  # not cut off in the midst of it
+
+
+async def test_draining_while_an_answer_is_sent_closes_after_it(autojump_clock: trio.testing.MockClock) -> None:
+    handler = FakeHandler()
+    service = make_service(handler)
+    async with connected(handler=handler, service=service, pair=trio.testing.lockstep_stream_pair) as memory:
+        await memory.say(request())
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(handler.calls) == 1
+        service.draining = True
+        memory.connection.drain()
+        assert (await read_reply(memory.client)).status == 200
+        assert await read_all(memory.client) == b""
+        assert trio.current_time() == pytest.approx(0)
 
 
 async def test_cancelling_closes_everything() -> None:

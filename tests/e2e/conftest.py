@@ -38,12 +38,12 @@ def configure(daemon: DaemonProcess, fake: FakeSystem, closed_port: int) -> Call
     # a daemon that is killed and started again has to be found where it was: no "any free port" then
     callback_port = _free_port()
 
-    def write(erp: str = "", depot: str = "", extra: str = "") -> None:
+    def write(erp: str = "", depot: str = "", extra: str = "", erp_http: str = "") -> None:
         daemon.configure(
             daemon.head(callback_port)
             + f'[notify]\nvia = "webhook"\nurl = "http://127.0.0.1:{fake.port}/notices"\n'
             + '[retry]\nlimit = 3\ndelay = "50ms"\njitter = 0.0\n'
-            + f'[systems.erp]\nadapter = "http"\n{erp}\n[systems.erp.http]\nurl = "{fake.url}"\n'
+            + f'[systems.erp]\nadapter = "http"\n{erp}\n[systems.erp.http]\nurl = "{fake.url}"\n{erp_http}\n'
             + f'[systems.depot]\nadapter = "http"\n{depot}\n'
             + f'[systems.depot.http]\nurl = "http://127.0.0.1:{closed_port}/jobs"\n'
             + extra

@@ -16,7 +16,7 @@ EXPECTED = {"fail": ("todo", None), "reject": ("todo", None)}
 async def test_200_actions_survive_a_kill(
     daemon: DaemonProcess, fake: FakeSystem, configure: Callable[..., None]
 ) -> None:
-    configure(erp="retry.limit = 4\nconcurrency = 32")
+    configure(erp="retry.limit = 4\nconcurrency = 32", erp_http='read_timeout = "1s"')
     await daemon.start()
     plays = [PLAYS[number % len(PLAYS)] for number in range(200)]
     actions = [

@@ -122,7 +122,7 @@ async def _serve_connection(handler: Handler, numbers: count[int], stream: trio.
     number = next(numbers)
     connection = h11.Connection(h11.SERVER)
     try:
-        while connection.our_state is h11.IDLE:
+        while True:
             request = await _receive(connection, stream, number)
             if request is None:
                 return
@@ -130,8 +130,9 @@ async def _serve_connection(handler: Handler, numbers: count[int], stream: trio.
             await trio.sleep(response.delay_seconds)
             if not await _answer(connection, stream, response):
                 return
-            if connection.our_state is h11.DONE:
-                connection.start_next_cycle()
+            if connection.our_state is h11.MUST_CLOSE:
+                return
+            connection.start_next_cycle()
     except trio.BrokenResourceError:
         pass  # the client went away, which tests provoke
     finally:
@@ -148,7 +149,7 @@ async def _receive(connection: h11.Connection, stream: trio.abc.Stream, number: 
         except h11.RemoteProtocolError:
             return None  # the client was cut off halfway through
         if event is h11.NEED_DATA:
-            connection.receive_data(await stream.receive_some(65536))
+            connection.receive_data(bytes(await stream.receive_some(65536)))
         elif isinstance(event, h11.Request):
             head = event
         elif isinstance(event, h11.Data):
@@ -210,7 +211,7 @@ Y2FsaG9zdDAKBggqhkjOPQQDAgNIADBFAiEA7hLXGRTtf8TXqnvTTGrLlbo1woWA
 D+ZjHNqrHcUgzXoCIDbipQa/XMsv6HOvZDdV73IZ6QmQ1cmFbkBgHn4+ql/S
 -----END CERTIFICATE-----
 """
-"""The self-signed certificate of the server, for 127.0.0.1 and localhost, until 2126: not trusted unless a test does."""
+"""The server's self-signed certificate, for 127.0.0.1 and localhost, until 2126."""
 
 _PRIVATE_KEY = """\
 -----BEGIN PRIVATE KEY-----

@@ -86,7 +86,7 @@ def demo() -> None:
 
     Exit code 0 only if every outcome was the expected one.
     """
-    from connectord.demo import run_demo
+    from connectord.cli.demo import run_demo
 
     sys.exit(run_demo())
 

@@ -11,6 +11,7 @@ import msgspec
 from connectord.control import params as p
 from connectord.control.peers import Role
 from connectord.control.protocol import unknown_method
+from connectord.control.schemas import METHODS
 from connectord.control.views import action_view, attempt_view, case_view, history_view
 from connectord.errors import InvalidRequest, NotAllowed, NotFound, Overloaded, Refused
 from connectord.ledger.ledger import Ledger
@@ -53,9 +54,8 @@ class Services(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One method: what it takes, who may call it, what it does."""
+    """One method: who may call it, what it does. What it takes stands in :mod:`connectord.control.schemas`."""
 
-    params: type[p.Params]
     role: Role
     call: Callable[[Any, Caller, Notify], Awaitable[Any]]
 
@@ -67,27 +67,27 @@ class Methods:
         self._services = services
         viewer, operator, admin = Role.VIEWER, Role.OPERATOR, Role.ADMIN
         self.table: dict[str, Method] = {
-            "submit": Method(p.Submit, operator, self._submit),
-            "submit_many": Method(p.SubmitMany, operator, self._submit_many),
-            "list": Method(p.List, viewer, self._list),
-            "show": Method(p.ById, viewer, self._show),
-            "history": Method(p.ById, viewer, self._history),
-            "attempts": Method(p.ById, viewer, self._attempts),
-            "case": Method(p.ById, viewer, self._case),
-            "retry": Method(p.ById, operator, self._retry),
-            "take": Method(p.Take, operator, self._take),
-            "release": Method(p.ById, operator, self._release),
-            "assign": Method(p.Assign, operator, self._assign),
-            "complete": Method(p.Complete, operator, self._complete),
-            "cancel": Method(p.Cancel, operator, self._cancel),
-            "rerun": Method(p.Rerun, operator, self._rerun),
-            "systems": Method(p.Nothing, viewer, self._systems),
-            "pause": Method(p.System, admin, self._pause),
-            "resume": Method(p.System, admin, self._resume),
-            "reload": Method(p.Reload, admin, self._reload),
-            "status": Method(p.Nothing, viewer, self._status),
-            "watch": Method(p.Watch, viewer, self._watch),
-            "shutdown": Method(p.Shutdown, admin, self._shutdown),
+            "submit": Method(operator, self._submit),
+            "submit_many": Method(operator, self._submit_many),
+            "list": Method(viewer, self._list),
+            "show": Method(viewer, self._show),
+            "history": Method(viewer, self._history),
+            "attempts": Method(viewer, self._attempts),
+            "case": Method(viewer, self._case),
+            "retry": Method(operator, self._retry),
+            "take": Method(operator, self._take),
+            "release": Method(operator, self._release),
+            "assign": Method(operator, self._assign),
+            "complete": Method(operator, self._complete),
+            "cancel": Method(operator, self._cancel),
+            "rerun": Method(operator, self._rerun),
+            "systems": Method(viewer, self._systems),
+            "pause": Method(admin, self._pause),
+            "resume": Method(admin, self._resume),
+            "reload": Method(admin, self._reload),
+            "status": Method(viewer, self._status),
+            "watch": Method(viewer, self._watch),
+            "shutdown": Method(admin, self._shutdown),
         }
 
     async def dispatch(self, caller: Caller, name: str, params: dict[str, Any], notify: Notify) -> Any:
@@ -100,7 +100,7 @@ class Methods:
                 f"{name} needs the role {method.role.name.lower()}; {caller.name} is {caller.role.name.lower()}"
             )
         try:
-            checked = msgspec.convert(params, method.params)
+            checked = msgspec.convert(params, METHODS[name])
         except msgspec.ValidationError as error:
             raise InvalidRequest(f"{name}: {error}") from error
         return await method.call(checked, caller, notify)

@@ -94,7 +94,7 @@ class HttpSettings(AdapterSettings):
     read_timeout: DurationMs = 30_000
     """How long the system may be silent before its answer begins, and how long its body may take in all."""
 
-    headers: Headers = {}
+    headers: Headers = pydantic.Field(default_factory=dict)
     """More headers for every request. ``Idempotency-Key``, ``Content-Length``, ``Transfer-Encoding`` and ``Host``
     cannot be among them."""
 

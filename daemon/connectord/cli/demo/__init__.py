@@ -8,8 +8,8 @@ from pathlib import Path
 
 import trio
 
-from connectord.demo.screen import LiveScreen, PlainScreen
-from connectord.demo.story import tell
+from connectord.cli.demo.screen import LiveScreen, PlainScreen
+from connectord.cli.demo.story import tell
 
 TIME_LIMIT_SECONDS = 58
 

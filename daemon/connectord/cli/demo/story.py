@@ -8,7 +8,7 @@ from typing import Any
 
 import trio
 
-from connectord.demo.screen import PlainScreen
+from connectord.cli.demo.screen import PlainScreen
 from connectord.errors import ControlError, RequestFailed
 from connectord.testing.daemon_process import DaemonProcess
 from connectord.testing.fake_system import FakeSystem

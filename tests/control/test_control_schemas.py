@@ -1,0 +1,45 @@
+"""schema/ says what the code's own types say."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import jsonschema
+import msgspec
+import pytest
+from connectord.control.methods import Methods
+from connectord.control.schemas import METHODS, params_schema, render
+
+
+def test_the_schema_file_is_the_one_that_the_types_give() -> None:
+    text = files("connectord_schema").joinpath("json", "control-params.json").read_text(encoding="utf-8")
+    assert text == render(), "run: python -m connectord.control.schemas schema/connectord_schema/json"
+
+
+def test_every_method_has_its_parameters() -> None:
+    table = Methods(None).table  # type: ignore[arg-type]  # the table needs no services
+    assert set(table) == set(METHODS)
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "valid"),
+    [
+        ("submit", {"system": "billing", "data": {"n": 1}}, True),
+        ("submit", {"data": {}}, False),
+        ("submit", {"system": "billing", "more": 1}, False),
+        ("list", {"limit": 0}, False),
+        ("list", {"state": "todo", "limit": 10}, True),
+        ("list", {"state": "lost"}, False),
+        ("cancel", {"id": "x", "note": ""}, False),
+        ("rerun", {"filters": {"system": "billing"}}, True),
+    ],
+)
+def test_schema_and_types_agree(method: str, params: dict[str, object], valid: bool) -> None:
+    schema = {**params_schema(), "properties": {}, "$ref": params_schema()["properties"][method]["$ref"]}
+    by_schema = not list(jsonschema.Draft202012Validator(schema).iter_errors(params))
+    try:
+        msgspec.convert(params, METHODS[method])
+        by_type = True
+    except msgspec.ValidationError:
+        by_type = False
+    assert (by_schema, by_type) == (valid, valid)

@@ -1,0 +1,53 @@
+"""The docs say what is so."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from connectord.control.methods import Methods
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_every_method_is_documented_with_its_role() -> None:
+    text = (ROOT / "docs" / "control-protocol.md").read_text(encoding="utf-8")
+    documented = {}
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) > 3:
+            documented |= dict.fromkeys(re.findall(r"`(\w+)`", cells[1]), cells[2])
+    table = Methods(None).table  # type: ignore[arg-type]  # the table needs no services
+    assert documented == {name: method.role.name.lower() for name, method in table.items()}
+
+
+def test_the_readme_configuration_is_good(tmp_path: Path) -> None:
+    (configuration,) = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+    file = tmp_path / "connectord.toml"
+    file.write_text(configuration)
+    command = [sys.executable, "-m", "connectord.cli.daemon", "check", "--config", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_readme_commands_exist() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for line in re.findall(r"^    (connectorctl .*|connectord .*)$", text, re.M):
+        program, command, *_ = shlex.split(line.removesuffix(" &"))
+        module = "connectord.cli.daemon" if program == "connectord" else "connectord.cli.control"
+        done = subprocess.run(
+            [sys.executable, "-m", module, command, "--help"], capture_output=True, text=True, check=False, timeout=30
+        )
+        assert done.returncode == 0, line
