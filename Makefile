@@ -7,9 +7,12 @@ PLUGINS := plugins/connectord-http
 
 .PHONY: demo test lint bench docs clean services
 
-$(READY): pyproject.toml $(PLUGINS:%=%/pyproject.toml)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+$(READY): pyproject.toml requirements.lock $(PLUGINS:%=%/pyproject.toml)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' $(PLUGINS:%=-e %)
+	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation -e . $(PLUGINS:%=-e %)
 	touch $@
 
 demo: $(READY)

@@ -108,6 +108,8 @@ class SlottedTransport(httpx.AsyncBaseTransport):
         if timeouts.get("connect") is None:
             timeouts = {**timeouts, "connect": self._connect_timeout_seconds}
             request.extensions = {**request.extensions, "timeout": timeouts}
+        if isinstance(request.stream, httpx.ByteStream):
+            request.stream = _Body(request.content)
         handshake = _WatchedHandshake(request) if request.url.scheme == "https" else None
         slot = self._take((request.url.scheme, request.url.host, request.url.port))
         try:
@@ -183,10 +185,32 @@ class _Slot:
         self.idle_since = 0.0
 
 
+class _Body(httpx.AsyncByteStream):
+    """A request's body in one piece.
+
+    httpx's own is a generator, and one that is not run to its end, as when sending is cancelled, is left to the
+    garbage collector, about which trio warns.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self._sent = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        self._sent = False
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._sent:
+            raise StopAsyncIteration
+        self._sent = True
+        return self._content
+
+
 class _SlotStream(httpx.AsyncByteStream):
     """An answer's body, which gives the slot back when it is closed.
 
-    It is its own iterator, because a generator that is not run to its end is left to the garbage collector.
+    It is its own iterator rather than a generator, for the reason that :class:`_Body` is.
     """
 
     def __init__(self, transport: SlottedTransport, slot: _Slot, inner: httpx.AsyncByteStream) -> None:

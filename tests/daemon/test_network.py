@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -188,7 +189,7 @@ async def test_a_request_cancelled_at_any_await_does_not_harm_the_next(tls: bool
                 if warm:
                     await client.post(url)
                 with cancel_after_steps(steps) as scope:
-                    await client.post(url)
+                    await client.post(url, content=b"work")
                 assert transport.statistics().busy == 0
                 with trio.fail_after(5):
                     assert (await client.post(url)).status_code == 200
@@ -250,7 +251,7 @@ async def test_the_machines_own_authorities_are_trusted(tmp_path: Path, monkeypa
 
 
 def test_a_machine_without_authorities_of_its_own_gets_certifis(monkeypatch: pytest.MonkeyPatch) -> None:
-    nowhere = ssl.DefaultVerifyPaths(None, None, "", "", "", "")
+    nowhere = SimpleNamespace(cafile=None, capath=None)
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nowhere)
     transport = transport_of()
     assert transport._ssl_context.cert_store_stats()["x509_ca"] > 50

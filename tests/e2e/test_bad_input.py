@@ -238,7 +238,7 @@ async def test_watch_tells_every_change(daemon: DaemonProcess, configure: Callab
     command = [sys.executable, "-m", "connectord.cli.control", "--socket", str(daemon.socket), "watch", "--json"]
     async with trio.open_nursery() as nursery:
         process = await nursery.start(
-            lambda task_status: trio.run_process(
+            lambda task_status: trio.run_process(  # noqa: ASYNC105  - the nursery awaits it
                 command, capture_stdout=False, stdout=subprocess.PIPE, check=False, task_status=task_status
             )
         )

@@ -36,7 +36,7 @@ def _data(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
     text: str | bytes = value
     try:
         if value == "-":
-            text = click.get_binary_stream("stdin").read()
+            text = sys.stdin.buffer.read()
         elif value.startswith("@"):
             with open(value[1:], "rb") as file:  # noqa: PTH123 - pathlib is one more import
                 text = file.read()

@@ -1,0 +1,270 @@
+"""One action under random events and a policy that changes at random, checked against bookkeeping of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from connectord.errors import Refused
+from connectord.lifecycle import events as on
+from connectord.lifecycle.action import Action, State
+from connectord.lifecycle.effects import EndAttempt, KeepLateResponse, MergeData, Notice, NotifyOwner, OpenAttempt
+from connectord.lifecycle.policy import AllocationRule, Assignee, Policy, RetryPolicy
+from connectord.lifecycle.steps import Moment
+from connectord.lifecycle.transitions import Transition, decide
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+T0 = 1_764_000_000_000
+
+limits = st.integers(1, 6)
+digests = st.sampled_from(["d1", "d2", "d3"])
+data: st.SearchStrategy[Mapping[str, Any]] = st.sampled_from([{}, {"a": 1}, {"b": [2]}])
+numbers = st.integers(1, 6)
+maybe_number = st.none() | numbers
+waits = st.none() | st.integers(0, 3 * 24 * 3_600_000)
+policies = st.builds(
+    Policy,
+    retry=st.builds(
+        RetryPolicy,
+        limit=limits,
+        delay_ms=st.integers(1, 60_000),
+        factor=st.floats(1.0, 10.0),
+        max_delay_ms=st.integers(1, 3_600_000),
+        jitter=st.floats(0.0, 1.0),
+    ),
+    timeout_ms=st.integers(1, 600_000),
+    response_expected=st.booleans(),
+    on_timeout=st.sampled_from(["todo", "close"]),
+    heartbeat_extends=st.booleans(),
+    allocation=st.lists(
+        st.builds(
+            AllocationRule,
+            assignee=st.sampled_from([Assignee(queue="q"), Assignee(user="u")]),
+            reason=st.sampled_from([None, "timeout", "updated_by_integration"]),
+            system=st.sampled_from([None, "billing", "other"]),
+        ),
+        max_size=2,
+    ).map(tuple),
+)
+events: st.SearchStrategy[on.Event] = st.one_of(
+    st.just(on.AttemptStarted()),
+    st.builds(on.TakenBySystem, numbers),
+    st.builds(on.ConnectionFailed, numbers, st.just("refused"), waits),
+    st.builds(on.AttemptInterrupted, numbers),
+    st.builds(on.SuccessReceived, digests, data, maybe_number),
+    st.builds(on.FailureReceived, digests, st.just("no"), data, maybe_number),
+    st.builds(on.HeartbeatReceived, digests, st.none() | st.just("at work"), st.none() | st.floats(0, 100)),
+    st.just(on.DeadlinePassed()),
+    st.just(on.LimitChanged()),
+    st.just(on.RetryRequested()),
+    st.builds(on.Took, st.sampled_from(["ann", "bob"])),
+    st.just(on.Released()),
+    st.builds(on.Assigned, queue=st.just("q2")),
+    st.builds(on.Assigned, user=st.just("ann")),
+    st.builds(on.Completed, st.booleans(), data),
+    st.just(on.Cancelled("wrong case")),
+)
+
+
+class OneAction(RuleBasedStateMachine):
+    """The machine's own books: attempts begun, the limit at the last failure, whether it ended, who was told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = T0
+        self.draw = 0.0
+        self.policy = Policy()
+        self.action = Action("01J", "billing", T0, owner="olga", due_at=T0, scheduled_at=T0)
+        self.begun = 0
+        self.limit_at_failure: int | None = None
+        self.ended: Action | None = None
+        self.decided_by_response: str | None = None
+        self.exhausted_notices = 0
+        self.merges_by_response = 0
+
+    @initialize(policy=policies)
+    def submit(self, policy: Policy) -> None:
+        self.policy = policy
+
+    # -- what can happen ---------------------------------------------------------------------------------------
+
+    @rule(ms=st.integers(0, 900_000), draw=st.floats(0.0, 1.0))
+    def time_passes(self, ms: int, draw: float) -> None:
+        self.now += ms
+        self.draw = draw
+
+    @rule(limit=limits)
+    def the_limit_is_changed(self, limit: int) -> None:
+        retry = self.policy.retry
+        self._put(Policy(RetryPolicy(limit, retry.delay_ms, retry.factor, retry.max_delay_ms, retry.jitter)))
+        self.fire(on.LimitChanged())
+
+    @rule(policy=policies)
+    def the_policy_is_changed_unseen(self, policy: Policy) -> None:
+        self._put(policy)
+
+    @precondition(lambda self: self.action.state is State.PENDING)
+    @rule()
+    def the_attempt_begins_when_due(self) -> None:
+        assert self.action.due_at is not None
+        self.now = max(self.now, self.action.due_at)
+        self.fire(on.AttemptStarted())
+
+    @precondition(lambda self: self.action.state is State.ATTEMPTING)
+    @rule(retry_after_ms=waits)
+    def the_attempt_fails(self, retry_after_ms: int | None) -> None:
+        self.fire(on.ConnectionFailed(self.action.attempts, "refused", retry_after_ms))
+
+    @precondition(lambda self: self.action.state is State.ATTEMPTING)
+    @rule()
+    def the_attempt_is_interrupted(self) -> None:
+        self.fire(on.AttemptInterrupted(self.action.attempts))
+
+    @precondition(lambda self: self.action.state is State.ATTEMPTING)
+    @rule()
+    def the_system_takes_it(self) -> None:
+        self.fire(on.TakenBySystem(self.action.attempts))
+
+    @rule(event=events)
+    def anything_happens(self, event: on.Event) -> None:
+        self.fire(event)
+
+    def _put(self, policy: Policy) -> None:
+        self.policy = policy
+
+    # -- the books ---------------------------------------------------------------------------------------------
+
+    def fire(self, event: on.Event) -> None:
+        before = self.action
+        after = self._decide(event)
+        if after is None:
+            assert not isinstance(event, on.LimitChanged | on.SuccessReceived | on.FailureReceived)
+            return
+        assert after.row.state is before.state
+        assert after.row.to is after.action.state
+        self._check_attempts(before, event, after)
+        self._check_responses(before, event, after)
+        self._check_notices(before, event, after)
+        self.action = after.action
+        if self.ended is None and self.action.state is State.CLOSED:
+            self.ended = self.action
+
+    def _decide(self, event: on.Event) -> Transition | None:
+        refused = None
+        try:
+            return decide(self.action, event, Moment(self.now, self.policy, self.draw))
+        except Refused as error:
+            refused = error
+        assert refused.state == self.action.state
+        assert refused.reason
+        return None
+
+    def _check_attempts(self, before: Action, event: on.Event, after: Transition) -> None:
+        limit = self.policy.retry.limit
+        opened = [effect for effect in after.effects if isinstance(effect, OpenAttempt)]
+        if opened:
+            assert isinstance(event, on.AttemptStarted)
+            assert before.state is State.PENDING
+            assert self.ended is None
+            assert self.begun < limit
+            self.begun += 1
+            assert opened == [OpenAttempt(self.begun, before.manual)]
+        assert after.action.attempts == self.begun
+        own_end = isinstance(event, on.ConnectionFailed | on.AttemptInterrupted) and event.attempt == self.begun
+        if own_end and before.state is State.ATTEMPTING:
+            self.limit_at_failure = limit
+            assert after.action.state is (State.CLOSED if self.begun >= limit else State.PENDING)
+            assert after.action.error_at == self.now
+            assert not after.action.manual
+        if after.action.state is State.PENDING and before.state is State.ATTEMPTING:
+            assert after.action.due_at is not None
+            assert after.action.due_at >= self.now
+        if isinstance(event, on.RetryRequested):
+            assert before.state is State.PENDING
+            assert after.action.due_at is not None
+            assert after.action.due_at <= self.now
+            assert after.action.scheduled_at == before.scheduled_at
+        ends = [effect.number for effect in after.effects if isinstance(effect, EndAttempt)]
+        number = getattr(event, "attempt", None)
+        assert ends == ([] if number is None else [number])
+
+    def _check_responses(self, before: Action, event: on.Event, after: Transition) -> None:
+        late = [effect for effect in after.effects if isinstance(effect, KeepLateResponse)]
+        merged = [effect for effect in after.effects if isinstance(effect, MergeData)]
+        if not isinstance(event, on.SuccessReceived | on.FailureReceived):
+            assert not merged or isinstance(event, on.Completed)
+            return
+        if before.state in (State.PENDING, State.ATTEMPTING, State.WAITING):
+            assert late == []
+            assert self.decided_by_response is None
+            self.decided_by_response = event.digest
+            expected = State.CLOSED if isinstance(event, on.SuccessReceived) else State.TODO
+            assert after.action.state is expected
+            assert merged == ([MergeData(event.data)] if event.data else [])
+        else:
+            assert after.action == before
+            assert merged == []
+            assert len(late) == (event.digest != self.decided_by_response)
+
+    def _check_notices(self, before: Action, event: on.Event, after: Transition) -> None:
+        notices = [effect.notice for effect in after.effects if isinstance(effect, NotifyOwner)]
+        closing = before.state is not State.CLOSED and after.action.state is State.CLOSED
+        by_itself = isinstance(event, on.AttemptStarted | on.ConnectionFailed | on.AttemptInterrupted | on.LimitChanged)
+        by_hand = isinstance(event, on.Cancelled) or (isinstance(event, on.Completed) and not event.successful)
+        if closing and by_itself:
+            assert self.begun >= self.policy.retry.limit
+            assert notices == [Notice.ATTEMPTS_EXHAUSTED]
+        elif closing and by_hand:
+            assert notices == [Notice.CLOSED_BY_HAND]
+        else:
+            assert notices == []
+        if isinstance(event, on.LimitChanged) and before.state is State.PENDING:
+            assert closing == (self.begun >= self.policy.retry.limit)
+        self.exhausted_notices += notices.count(Notice.ATTEMPTS_EXHAUSTED)
+
+    # -- what always holds -------------------------------------------------------------------------------------
+
+    @invariant()
+    def closed_stays_closed_as_it_was(self) -> None:
+        if self.ended is not None:
+            assert self.action == self.ended
+
+    @invariant()
+    def fields_fit_the_state(self) -> None:
+        it = self.action
+        assert (it.due_at is not None) == (it.state is State.PENDING)
+        assert (it.deadline is not None) == (it.state is State.WAITING)
+        assert (it.closed_at is not None) == (it.state is State.CLOSED)
+        assert (it.resolution is not None) == (it.state is State.CLOSED)
+        if it.state in (State.TODO, State.IN_PROGRESS):
+            assert it.reason is not None
+            assert it.assignee is not None
+        if it.state is State.IN_PROGRESS:
+            assert it.user is not None
+        if it.state in (State.PENDING, State.ATTEMPTING, State.WAITING):
+            assert it.reason is None
+            assert it.assignee is None
+        if it.manual:
+            assert it.state in (State.PENDING, State.ATTEMPTING)
+
+    @invariant()
+    def the_limit_shown_is_the_larger_one(self) -> None:
+        known = [limit for limit in (self.limit_at_failure, self.policy.retry.limit) if limit is not None]
+        assert self.action.shown_limit(self.policy.retry.limit) == max(known)
+        assert self.action.shown_limit(None) == self.limit_at_failure
+
+    @invariant()
+    def the_owner_hears_of_rule_9_at_most_once(self) -> None:
+        assert self.exhausted_notices <= (self.ended is not None)
+
+
+OneAction.TestCase.settings = settings(
+    max_examples=200,
+    stateful_step_count=40,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+test_one_action = OneAction.TestCase

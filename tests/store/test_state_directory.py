@@ -1,0 +1,113 @@
+"""The state directory and the database in it."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from connectord.errors import StateDirectoryBusy, StateDirectoryUnusable, StoreFailed, StoreFull, StoreTooNew
+from connectord.ledger.ids import IdSource
+from connectord.store.base import Filters
+from connectord.store.sqlite_connection import open_writer, translated
+from connectord.store.sqlite_reader import SqliteReader
+from connectord.store.sqlite_writer import SqliteWriter
+from connectord.store.state_directory import hold_state_directory
+
+
+def test_one_holder_at_a_time(tmp_path: Path) -> None:
+    with hold_state_directory(tmp_path / "s") as directory:
+        assert directory.stat().st_mode & 0o777 == 0o700
+        with pytest.raises(StateDirectoryBusy, match="another connectord"), hold_state_directory(directory):
+            pass
+    with hold_state_directory(tmp_path / "s"):
+        pass
+
+
+def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "s").write_text("")
+    with pytest.raises(StateDirectoryUnusable, match=r"daemon\.state_directory"), hold_state_directory(tmp_path / "s"):
+        pass
+
+
+def test_the_database_is_safe_by_its_settings(tmp_path: Path) -> None:
+    database = open_writer(tmp_path / "c.db")
+    settings = {
+        name: database.conn.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("journal_mode", "synchronous", "foreign_keys", "auto_vacuum", "wal_autocheckpoint")
+    }
+    assert settings == {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "foreign_keys": 1,
+        "auto_vacuum": 2,
+        "wal_autocheckpoint": 16_000,
+    }
+    assert (tmp_path / "c.db").stat().st_mode & 0o777 == 0o600
+    database.close()
+
+
+def test_a_newer_database_is_refused_by_name(tmp_path: Path) -> None:
+    database = open_writer(tmp_path / "c.db")
+    database.conn.execute(
+        "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('connectord', '0099_future', 'now')"
+    )
+    database.close()
+    with pytest.raises(StoreTooNew, match="0099_future"):
+        SqliteWriter(tmp_path / "c.db")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (sqlite3.SQLITE_FULL, StoreFull),
+        (sqlite3.SQLITE_BUSY, StoreFull),
+        (sqlite3.SQLITE_IOERR_FSYNC, StoreFailed),
+        (sqlite3.SQLITE_IOERR_WRITE, StoreFailed),
+        (sqlite3.SQLITE_CORRUPT, StoreFailed),
+    ],
+)
+def test_errors_are_told_apart(code: int, kind: type[Exception]) -> None:
+    error = sqlite3.OperationalError("it went wrong")
+    error.sqlite_errorcode = code
+    assert type(translated(error)) is kind
+
+
+def test_the_hot_queries_use_their_partial_indexes(tmp_path: Path) -> None:
+    from connectord.store import sqlite_writer as module
+
+    writer = SqliteWriter(tmp_path / "c.db")
+    connection = open_writer(tmp_path / "c.db").conn
+    plans = {
+        "actions_due": (module._DUE_ACTIONS, ("s", 1, 1)),
+        "actions_deadline": (module._OVERDUE, (1, 1)),
+        "actions_retrying": (module._OVER_LIMIT, ("s", 1, 1)),
+        "attempts_open": (module._OPEN_ATTEMPTS, (1,)),
+    }
+    for index, (sql, args) in plans.items():
+        plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", args))
+        assert index in plan
+        assert "TEMP B-TREE" not in plan, plan
+    connection.close()
+    writer.close()
+
+
+def test_the_reader_cannot_write(tmp_path: Path) -> None:
+    writer = SqliteWriter(tmp_path / "c.db")
+    reader = SqliteReader(tmp_path / "c.db")
+    assert reader.list_records(Filters(), None, 10) == []
+    with pytest.raises(StoreFailed):
+        reader._all("DELETE FROM actions")
+    reader.close()
+    writer.close()
+
+
+def test_ids_sort_in_the_order_in_which_they_are_made() -> None:
+    import random
+
+    source = IdSource(random.Random(1))
+    moments = [1000, 1000, 1001, 999, 500, 2000, 2000]
+    ids = [source.make(now) for now in moments]
+    assert ids == sorted(ids)
+    assert len(set(ids)) == len(ids)
+    assert {len(made) for made in ids} == {26}
