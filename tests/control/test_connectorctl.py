@@ -265,5 +265,5 @@ def test_when(text, expected):
              "+99999999999d", "0001-01-01T00:00:00+23:00", "+٣s"]
 )  # fmt: skip
 def test_not_when(text):
-    with pytest.raises(ValueError, match="time|neither"):
+    with pytest.raises(ValueError, match=r"time|neither"):
         parse_when(text)

@@ -64,6 +64,7 @@ class Fake:
             case "flood":
                 while True:
                     await notify("event", {"text": "x" * 100_000})
+        return None
 
 
 @asynccontextmanager

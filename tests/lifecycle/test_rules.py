@@ -157,7 +157,10 @@ def exhausted(**policy: Any) -> Life:
 Reach = Callable[..., Life]
 UNDECIDED: list[Reach] = [pending, retrying, attempting, waiting]
 DECIDED: list[Reach] = [todo, timed_out, in_progress, closed, exhausted]
-BY_NAME = {"ids": lambda reach: reach.__name__}
+
+
+def by_name(reach: Reach) -> str:
+    return reach.__name__
 
 
 # -- rules 1 to 6: responses ---------------------------------------------------------------------------------------
@@ -172,7 +175,7 @@ def test_rule_01_taken_without_an_answer_is_waiting() -> None:
 
 
 @pytest.mark.parametrize("attempt", [None, 1])
-@pytest.mark.parametrize("reach", [attempting, waiting], **BY_NAME)
+@pytest.mark.parametrize("reach", [attempting, waiting], ids=by_name)
 def test_rule_02_success_closes_by_itself_and_merges_its_data(reach: Reach, attempt: int | None) -> None:
     it = reach()
     after = it.on(on.SuccessReceived("d", {"invoice_no": "R-17"}, attempt))
@@ -189,7 +192,7 @@ def test_rule_02_an_answer_in_the_attempt_itself_ends_the_attempt() -> None:
 
 
 @pytest.mark.parametrize("attempt", [None, 1])
-@pytest.mark.parametrize("reach", [attempting, waiting], **BY_NAME)
+@pytest.mark.parametrize("reach", [attempting, waiting], ids=by_name)
 def test_rule_03_rejection_is_todo_with_the_systems_reason(reach: Reach, attempt: int | None) -> None:
     it = reach(allocation=(AllocationRule(Assignee(queue="exceptions")),))
     it.on(on.FailureReceived("d", "Vendor unknown", {"hint": 1}, attempt))
@@ -230,7 +233,7 @@ def test_rule_04_the_first_allocation_rule_that_matches_wins(
     assert timed_out(allocation=rules).action.assignee == assignee
 
 
-@pytest.mark.parametrize("reach", [todo, timed_out], **BY_NAME)
+@pytest.mark.parametrize("reach", [todo, timed_out], ids=by_name)
 def test_rule_04_nothing_is_left_unassigned(reach: Reach) -> None:
     other = AllocationRule(QUEUE, system="other")
     assert reach(allocation=(other,)).action.assignee is not None
@@ -247,7 +250,7 @@ def test_rule_05_take_and_hand_back() -> None:
 
 
 @pytest.mark.parametrize("to", [Assignee(queue="q2"), Assignee(user="bob")], ids=str)
-@pytest.mark.parametrize("reach", [todo, timed_out, in_progress], **BY_NAME)
+@pytest.mark.parametrize("reach", [todo, timed_out, in_progress], ids=by_name)
 def test_rule_05_hand_on(reach: Reach, to: Assignee) -> None:
     it = reach()
     reason = it.action.reason
@@ -261,7 +264,7 @@ def test_rule_05_hand_on(reach: Reach, to: Assignee) -> None:
     ("successful", "resolution", "notices"),
     [(True, Resolution.DONE_SUCCESSFULLY, []), (False, Resolution.NOT_DONE_SUCCESSFULLY, [BY_HAND])],
 )
-@pytest.mark.parametrize("reach", [todo, timed_out, in_progress], **BY_NAME)
+@pytest.mark.parametrize("reach", [todo, timed_out, in_progress], ids=by_name)
 def test_rule_05_close_by_hand(reach: Reach, successful: bool, resolution: Resolution, notices: list[Effect]) -> None:
     it = reach()
     it.on(on.Completed(successful, {"by": "hand"}, "a note"))
@@ -271,7 +274,7 @@ def test_rule_05_close_by_hand(reach: Reach, successful: bool, resolution: Resol
     assert it.notices() == notices
 
 
-@pytest.mark.parametrize("reach", [pending, retrying, waiting], **BY_NAME)
+@pytest.mark.parametrize("reach", [pending, retrying, waiting], ids=by_name)
 def test_rule_05_cancelled_by_hand_notifies_the_owner(reach: Reach) -> None:
     it = reach()
     it.on(on.Cancelled("wrong case"))
@@ -280,7 +283,7 @@ def test_rule_05_cancelled_by_hand_notifies_the_owner(reach: Reach) -> None:
     assert it.notices() == [BY_HAND]
 
 
-@pytest.mark.parametrize("reach", [todo, timed_out, in_progress], **BY_NAME)
+@pytest.mark.parametrize("reach", [todo, timed_out, in_progress], ids=by_name)
 def test_rule_06_the_owner_is_not_notified_of_rules_3_and_4(reach: Reach) -> None:
     assert reach().notices() == []
 
@@ -514,7 +517,7 @@ def test_rule_11_an_attempt_that_succeeds_is_not_closed_by_a_lowered_limit() -> 
     assert it.notices() == []
 
 
-@pytest.mark.parametrize("reach", [waiting, todo, timed_out, in_progress, closed], **BY_NAME)
+@pytest.mark.parametrize("reach", [waiting, todo, timed_out, in_progress, closed], ids=by_name)
 @pytest.mark.parametrize("limit", [1, 9])
 def test_rule_11_a_change_after_the_attempt_changes_only_what_is_shown(reach: Reach, limit: int) -> None:
     it = reach(limit=5)
@@ -707,7 +710,7 @@ def test_rule_14_the_limit_in_force_at_an_interruption_is_shown() -> None:
 # -- rule 15: responses in any state -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reach", UNDECIDED, **BY_NAME)
+@pytest.mark.parametrize("reach", UNDECIDED, ids=by_name)
 def test_rule_15_success_decides_before_a_decision(reach: Reach) -> None:
     it = reach()
     it.on(on.SuccessReceived("d", {"a": 1}))
@@ -717,7 +720,7 @@ def test_rule_15_success_decides_before_a_decision(reach: Reach) -> None:
     assert it.notices() == []
 
 
-@pytest.mark.parametrize("reach", UNDECIDED, **BY_NAME)
+@pytest.mark.parametrize("reach", UNDECIDED, ids=by_name)
 def test_rule_15_rejection_decides_before_a_decision(reach: Reach) -> None:
     it = reach()
     it.on(on.FailureReceived("d", "no", {"a": 1}))
@@ -783,7 +786,7 @@ def test_rule_15_news_of_another_attempt_is_recorded_with_it(event: on.Event) ->
     ],
     ids=["success", "failure"],
 )
-@pytest.mark.parametrize("reach", DECIDED, **BY_NAME)
+@pytest.mark.parametrize("reach", DECIDED, ids=by_name)
 def test_rule_15_a_late_response_is_kept_and_changes_nothing(
     reach: Reach, event: on.Event, kept: KeepLateResponse
 ) -> None:
@@ -794,7 +797,7 @@ def test_rule_15_a_late_response_is_kept_and_changes_nothing(
     assert after.effects == (kept,)
 
 
-@pytest.mark.parametrize("reach", UNDECIDED, **BY_NAME)
+@pytest.mark.parametrize("reach", UNDECIDED, ids=by_name)
 @pytest.mark.parametrize(
     "response",
     [on.SuccessReceived("d", {"a": 1}), on.FailureReceived("d", "no", {"a": 1})],
@@ -837,12 +840,12 @@ def test_rule_16_a_manual_retry_is_refused_with_the_reason(reach: Reach, says: s
     assert says in reach().refused(on.RetryRequested())
 
 
-@pytest.mark.parametrize("reach", [closed, exhausted], **BY_NAME)
+@pytest.mark.parametrize("reach", [closed, exhausted], ids=by_name)
 def test_rule_16_a_closed_action_points_to_rerun(reach: Reach) -> None:
     assert "rerun" in reach().refused(on.RetryRequested())
 
 
-@pytest.mark.parametrize("reach", [pending, retrying], **BY_NAME)
+@pytest.mark.parametrize("reach", [pending, retrying], ids=by_name)
 def test_rule_16_a_pending_action_can_be_retried(reach: Reach) -> None:
     it = reach()
     it.on(on.RetryRequested())
@@ -943,7 +946,7 @@ def test_rule_21_every_heartbeat_counts_also_one_like_the_last(extends: bool) ->
 
 
 @pytest.mark.parametrize("extends", [True, False])
-@pytest.mark.parametrize("reach", [pending, retrying, attempting], **BY_NAME)
+@pytest.mark.parametrize("reach", [pending, retrying, attempting], ids=by_name)
 def test_rule_21_a_heartbeat_before_the_clock_runs_is_only_shown(reach: Reach, extends: bool) -> None:
     it = reach(heartbeat_extends=extends)
     before = it.action
@@ -952,7 +955,7 @@ def test_rule_21_a_heartbeat_before_the_clock_runs_is_only_shown(reach: Reach, e
     assert it.action.progress_text == "early"
 
 
-@pytest.mark.parametrize("reach", DECIDED, **BY_NAME)
+@pytest.mark.parametrize("reach", DECIDED, ids=by_name)
 def test_rule_21_a_late_heartbeat_changes_nothing(reach: Reach) -> None:
     it = reach(heartbeat_extends=True)
     before = it.action

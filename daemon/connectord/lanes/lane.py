@@ -257,7 +257,7 @@ class Lane:
             self._freed.set()
         after = None if transition is None else transition.action
         self._note_health(event)
-        level = log.warning if isinstance(event, on.ConnectionFailed) else log.info
+        level = log.warning if isinstance(event, on.ConnectionFailed) else log.debug
         level(
             "attempt ended",
             action=action.id,

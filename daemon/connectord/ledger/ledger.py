@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+import structlog
 import trio
 
 from connectord.clock import Alarm, Clock
@@ -20,15 +21,19 @@ from connectord.ledger.ids import IdSource
 from connectord.ledger.submission import Submission
 from connectord.ledger.unit import Consequences, Unit
 from connectord.ledger.watchers import Watchers
-from connectord.lifecycle.action import Action
+from connectord.lifecycle.action import Action, State
 from connectord.lifecycle.events import Event
 from connectord.lifecycle.policy import Policy
 from connectord.lifecycle.transitions import Transition
-from connectord.store.base import Executor, WriteStore
+from connectord.store.base import Executor, HistoryRow, WriteStore
 
 BATCH_LIMIT = 256
 QUEUE_LIMIT = 4096
 STORE_FULL_PAUSE_SECONDS = 1.0
+
+_WORTH_TELLING = {State.TODO.value, State.IN_PROGRESS.value, State.CLOSED.value}
+
+log = structlog.get_logger()
 
 
 class _Request:
@@ -147,6 +152,8 @@ class Ledger:
         if told.outbox:
             self.outbox_alarm.set(0)
         self.watchers.publish(told.history)
+        for row in told.history:
+            _log_change(row)
 
     # -- asking
 
@@ -218,6 +225,21 @@ class Ledger:
             await self.deadline_alarm.wait()
             done = cast("op.Slice", await self.insist(op.Expire()))
             self.deadline_alarm.set(0 if done.more else done.next_at)
+
+
+def _log_change(row: HistoryRow) -> None:
+    # what people may be asked about is told at INFO; the steps on the way there only to who wants them
+    say = log.info if row.to_state in _WORTH_TELLING else log.debug
+    say(
+        row.to_state,
+        action=row.action_id,
+        system=row.system,
+        attempt=row.attempt,
+        case=row.case_id,
+        why=row.why,
+        rules=row.rules,
+        who=row.who,
+    )
 
 
 async def _answer(request: _Request) -> Any:

@@ -202,6 +202,7 @@ class Unit:
             note,
             action.system,
             action.case_id,
+            action.attempts,
         )
         self._writes.history.append(row)
         self.consequences.history.append(row)

@@ -68,7 +68,8 @@ class HistoryRow:
     note: str | None
     system: str | None = None
     case_id: str | None = None
-    """For watchers, as the change is published; these two are not stored with the row."""
+    attempt: int = 0
+    """For watchers and the log, as the change is published; these three are not stored with the row."""
 
 
 @dataclass(frozen=True, slots=True)
