@@ -13,6 +13,7 @@ import secrets
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -254,7 +255,7 @@ class Daemon:
             ledger=self.ledger,
             clock=self._given.clock,
             network=self._given.network,
-            callback_url=self._callback_url,
+            callback_url=partial(self._callback_url, system.name),
             paused=system.name in self._paused,
         )
         self.lanes[system.name] = lane
@@ -338,7 +339,9 @@ class Daemon:
         config = self.config.systems.get(system)
         return Policy() if config is None else config.policy
 
-    def _callback_url(self, action_id: str) -> str:
+    def _callback_url(self, system: str, action_id: str) -> str:
+        # whoever gets an address may soon call it: then its system is known without a look into the store
+        self._taker.remember(action_id, system)
         return f"{self._public_url}/callback/{self._key.issue(action_id)}"
 
     async def _system_of(self, action_id: str) -> str | None:
