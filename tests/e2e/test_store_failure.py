@@ -41,7 +41,7 @@ async def test_an_fsync_error_ends_it_with_74_and_nothing_is_acknowledged(
     switch = tmp_path / "fail"
     command = [sys.executable, "-c", FAILING, "run", "--config", str(daemon.config_file), str(switch)]
     with daemon.log_file.open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+        process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: ASYNC220  - waits for nothing
     try:
         with trio.fail_after(20):
             while True:

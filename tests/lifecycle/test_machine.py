@@ -10,6 +10,7 @@ from connectord.lifecycle import events as on
 from connectord.lifecycle.action import Action, State
 from connectord.lifecycle.effects import EndAttempt, KeepLateResponse, MergeData, Notice, NotifyOwner, OpenAttempt
 from connectord.lifecycle.policy import AllocationRule, Assignee, Policy, RetryPolicy
+from connectord.lifecycle.retry import RETRY_AFTER_CAP_MS
 from connectord.lifecycle.steps import Moment
 from connectord.lifecycle.transitions import Transition, decide
 from hypothesis import HealthCheck, settings
@@ -48,21 +49,26 @@ policies = st.builds(
         max_size=2,
     ).map(tuple),
 )
-events: st.SearchStrategy[on.Event] = st.one_of(
+# Grouped, so that hypothesis leaves whole groups out of some lives and those last longer.
+news: st.SearchStrategy[on.Event] = st.one_of(
     st.just(on.AttemptStarted()),
     st.builds(on.TakenBySystem, numbers),
     st.builds(on.ConnectionFailed, numbers, st.just("refused"), waits),
     st.builds(on.AttemptInterrupted, numbers),
+    st.just(on.DeadlinePassed()),
+    st.builds(on.HeartbeatReceived, digests, st.none() | st.just("at work"), st.none() | st.floats(0, 100)),
+)
+responses: st.SearchStrategy[on.Event] = st.one_of(
     st.builds(on.SuccessReceived, digests, data, maybe_number),
     st.builds(on.FailureReceived, digests, st.just("no"), data, maybe_number),
-    st.builds(on.HeartbeatReceived, digests, st.none() | st.just("at work"), st.none() | st.floats(0, 100)),
-    st.just(on.DeadlinePassed()),
-    st.just(on.LimitChanged()),
-    st.just(on.RetryRequested()),
+)
+handwork: st.SearchStrategy[on.Event] = st.one_of(
     st.builds(on.Took, st.sampled_from(["ann", "bob"])),
     st.just(on.Released()),
     st.builds(on.Assigned, queue=st.just("q2")),
     st.builds(on.Assigned, user=st.just("ann")),
+)
+endings: st.SearchStrategy[on.Event] = st.one_of(
     st.builds(on.Completed, st.booleans(), data),
     st.just(on.Cancelled("wrong case")),
 )
@@ -82,7 +88,7 @@ class OneAction(RuleBasedStateMachine):
         self.ended: Action | None = None
         self.decided_by_response: str | None = None
         self.exhausted_notices = 0
-        self.merges_by_response = 0
+        self.scheduled_at = T0
 
     @initialize(policy=policies)
     def submit(self, policy: Policy) -> None:
@@ -127,8 +133,24 @@ class OneAction(RuleBasedStateMachine):
     def the_system_takes_it(self) -> None:
         self.fire(on.TakenBySystem(self.action.attempts))
 
-    @rule(event=events)
-    def anything_happens(self, event: on.Event) -> None:
+    @rule()
+    def a_person_asks_for_a_retry(self) -> None:
+        self.fire(on.RetryRequested())
+
+    @rule(event=news)
+    def any_news_comes(self, event: on.Event) -> None:
+        self.fire(event)
+
+    @rule(event=responses)
+    def a_response_comes(self, event: on.Event) -> None:
+        self.fire(event)
+
+    @rule(event=handwork)
+    def a_person_works_on_it(self, event: on.Event) -> None:
+        self.fire(event)
+
+    @rule(event=endings)
+    def a_person_ends_it(self, event: on.Event) -> None:
         self.fire(event)
 
     def _put(self, policy: Policy) -> None:
@@ -178,17 +200,34 @@ class OneAction(RuleBasedStateMachine):
             assert after.action.state is (State.CLOSED if self.begun >= limit else State.PENDING)
             assert after.action.error_at == self.now
             assert not after.action.manual
-        if after.action.state is State.PENDING and before.state is State.ATTEMPTING:
-            assert after.action.due_at is not None
-            assert after.action.due_at >= self.now
+        if not own_end and before.state is State.ATTEMPTING:
+            assert after.action.state is not State.PENDING
+        if before.state is State.ATTEMPTING and after.action.state is State.PENDING:
+            self._check_schedule(before, event, after.action.due_at)
         if isinstance(event, on.RetryRequested):
             assert before.state is State.PENDING
-            assert after.action.due_at is not None
-            assert after.action.due_at <= self.now
-            assert after.action.scheduled_at == before.scheduled_at
+            assert before.due_at is not None
+            assert after.action.due_at == min(before.due_at, self.now)
+            assert after.action.manual
         ends = [effect.number for effect in after.effects if isinstance(effect, EndAttempt)]
         number = getattr(event, "attempt", None)
         assert ends == ([] if number is None else [number])
+
+    def _check_schedule(self, before: Action, event: on.Event, due_at: int | None) -> None:
+        assert due_at is not None
+        retry = self.policy.retry
+        if isinstance(event, on.ConnectionFailed):
+            wish = min(event.retry_after_ms or 0, RETRY_AFTER_CAP_MS)
+            assert due_at >= self.now + wish
+            if before.manual:
+                assert due_at == max(self.scheduled_at, self.now + wish)
+            else:
+                shortest = min(retry.delay_ms, retry.max_delay_ms)
+                assert due_at >= self.now + shortest
+                assert due_at <= self.now + max(wish, retry.max_delay_ms * (1 + retry.jitter))
+        else:
+            assert due_at == self.now
+        self.scheduled_at = due_at
 
     def _check_responses(self, before: Action, event: on.Event, after: Transition) -> None:
         late = [effect for effect in after.effects if isinstance(effect, KeepLateResponse)]
@@ -261,7 +300,7 @@ class OneAction(RuleBasedStateMachine):
 
 
 OneAction.TestCase.settings = settings(
-    max_examples=200,
+    max_examples=400,
     stateful_step_count=40,
     deadline=None,
     database=None,

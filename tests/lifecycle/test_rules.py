@@ -50,7 +50,7 @@ class Life:
     )
     effects: list[Effect] = field(default_factory=list)
 
-    def on(self, event: on.Event) -> Transition:
+    def meet(self, event: on.Event) -> Transition:
         after = decide(self.action, event, Moment(self.now, self.policy, self.draw))
         self.action = after.action
         self.effects += after.effects
@@ -59,7 +59,7 @@ class Life:
     def refused(self, event: on.Event) -> str:
         before = self.action
         with pytest.raises(Refused) as caught:
-            self.on(event)
+            self.meet(event)
         assert self.action == before
         assert caught.value.state == before.state
         return caught.value.reason
@@ -68,10 +68,10 @@ class Life:
         """The attempt that is due begins; the time goes on until then."""
         assert self.action.due_at is not None
         self.now = max(self.now, self.action.due_at)
-        return self.on(on.AttemptStarted())
+        return self.meet(on.AttemptStarted())
 
     def end_failed(self, retry_after_ms: int | None = None) -> Transition:
-        return self.on(on.ConnectionFailed(self.action.attempts, "connect timeout after 10 s", retry_after_ms))
+        return self.meet(on.ConnectionFailed(self.action.attempts, "connect timeout after 10 s", retry_after_ms))
 
     def fail(self, times: int = 1) -> Transition:
         for _ in range(times):
@@ -80,11 +80,14 @@ class Life:
         return after
 
     def taken(self) -> Transition:
-        return self.on(on.TakenBySystem(self.action.attempts))
+        return self.meet(on.TakenBySystem(self.action.attempts))
 
     def change_limit(self, limit: int) -> Transition:
         self.policy = replace(self.policy, retry=replace(self.policy.retry, limit=limit))
-        return self.on(on.LimitChanged())
+        return self.meet(on.LimitChanged())
+
+    def state(self) -> State:
+        return self.action.state
 
     def shown(self) -> str:
         return f"{self.action.attempts} of {self.action.shown_limit(self.policy.retry.limit)}"
@@ -124,7 +127,7 @@ def waiting(**policy: Any) -> Life:
 
 def todo(**policy: Any) -> Life:
     it = waiting(**policy)
-    it.on(on.FailureReceived("decided", "Vendor unknown"))
+    it.meet(on.FailureReceived("decided", "Vendor unknown"))
     return it
 
 
@@ -132,19 +135,19 @@ def timed_out(**policy: Any) -> Life:
     it = waiting(**policy)
     assert it.action.deadline is not None
     it.now = it.action.deadline
-    it.on(on.DeadlinePassed())
+    it.meet(on.DeadlinePassed())
     return it
 
 
 def in_progress(**policy: Any) -> Life:
     it = todo(**policy)
-    it.on(on.Took("ann"))
+    it.meet(on.Took("ann"))
     return it
 
 
 def closed(**policy: Any) -> Life:
     it = waiting(**policy)
-    it.on(on.SuccessReceived("decided"))
+    it.meet(on.SuccessReceived("decided"))
     return it
 
 
@@ -169,7 +172,7 @@ def by_name(reach: Reach) -> str:
 def test_rule_01_taken_without_an_answer_is_waiting() -> None:
     it = attempting()
     after = it.taken()
-    assert it.action.state is State.WAITING
+    assert it.state() is State.WAITING
     assert after.row.rules == "1"
     assert after.effects == (EndAttempt(1, AttemptOutcome.TAKEN, None),)
 
@@ -178,8 +181,8 @@ def test_rule_01_taken_without_an_answer_is_waiting() -> None:
 @pytest.mark.parametrize("reach", [attempting, waiting], ids=by_name)
 def test_rule_02_success_closes_by_itself_and_merges_its_data(reach: Reach, attempt: int | None) -> None:
     it = reach()
-    after = it.on(on.SuccessReceived("d", {"invoice_no": "R-17"}, attempt))
-    assert it.action.state is State.CLOSED
+    after = it.meet(on.SuccessReceived("d", {"invoice_no": "R-17"}, attempt))
+    assert it.state() is State.CLOSED
     assert it.action.resolution is Resolution.DONE_SUCCESSFULLY
     assert it.action.closed_at == it.now
     assert MergeData({"invoice_no": "R-17"}) in after.effects
@@ -187,7 +190,7 @@ def test_rule_02_success_closes_by_itself_and_merges_its_data(reach: Reach, atte
 
 
 def test_rule_02_an_answer_in_the_attempt_itself_ends_the_attempt() -> None:
-    after = attempting().on(on.SuccessReceived("d", attempt=1))
+    after = attempting().meet(on.SuccessReceived("d", attempt=1))
     assert EndAttempt(1, AttemptOutcome.SUCCEEDED, None) in after.effects
 
 
@@ -195,8 +198,8 @@ def test_rule_02_an_answer_in_the_attempt_itself_ends_the_attempt() -> None:
 @pytest.mark.parametrize("reach", [attempting, waiting], ids=by_name)
 def test_rule_03_rejection_is_todo_with_the_systems_reason(reach: Reach, attempt: int | None) -> None:
     it = reach(allocation=(AllocationRule(Assignee(queue="exceptions")),))
-    it.on(on.FailureReceived("d", "Vendor unknown", {"hint": 1}, attempt))
-    assert it.action.state is State.TODO
+    it.meet(on.FailureReceived("d", "Vendor unknown", {"hint": 1}, attempt))
+    assert it.state() is State.TODO
     assert it.action.reason is Reason.UPDATED_BY_INTEGRATION
     assert it.action.rejected_reason == "Vendor unknown"
     assert it.action.resolution is None
@@ -208,8 +211,8 @@ def test_rule_03_rejection_is_todo_with_the_systems_reason(reach: Reach, attempt
 def test_rule_04_no_response_in_time_is_todo_timeout(late_by: int, state: State) -> None:
     it = waiting(timeout_ms=4 * HOUR)
     it.now = T0 + 4 * HOUR + late_by
-    it.on(on.DeadlinePassed())
-    assert it.action.state is state
+    it.meet(on.DeadlinePassed())
+    assert it.state() is state
     assert it.action.reason is (Reason.TIMEOUT if state is State.TODO else None)
     assert it.action.rejected_reason is None
 
@@ -241,11 +244,11 @@ def test_rule_04_nothing_is_left_unassigned(reach: Reach) -> None:
 
 def test_rule_05_take_and_hand_back() -> None:
     it = todo(allocation=(AllocationRule(Assignee(queue="exceptions")),))
-    it.on(on.Took("ann"))
-    assert it.action.state is State.IN_PROGRESS
+    it.meet(on.Took("ann"))
+    assert it.state() is State.IN_PROGRESS
     assert it.action.assignee == Assignee(user="ann")
-    it.on(on.Released())
-    assert it.action.state is State.TODO
+    it.meet(on.Released())
+    assert it.state() is State.TODO
     assert it.action.assignee == Assignee(queue="exceptions")
 
 
@@ -254,8 +257,8 @@ def test_rule_05_take_and_hand_back() -> None:
 def test_rule_05_hand_on(reach: Reach, to: Assignee) -> None:
     it = reach()
     reason = it.action.reason
-    it.on(on.Assigned(queue=to.queue, user=to.user))
-    assert it.action.state is State.TODO
+    it.meet(on.Assigned(queue=to.queue, user=to.user))
+    assert it.state() is State.TODO
     assert it.action.assignee == to
     assert it.action.reason is reason
 
@@ -267,8 +270,8 @@ def test_rule_05_hand_on(reach: Reach, to: Assignee) -> None:
 @pytest.mark.parametrize("reach", [todo, timed_out, in_progress], ids=by_name)
 def test_rule_05_close_by_hand(reach: Reach, successful: bool, resolution: Resolution, notices: list[Effect]) -> None:
     it = reach()
-    it.on(on.Completed(successful, {"by": "hand"}, "a note"))
-    assert it.action.state is State.CLOSED
+    it.meet(on.Completed(successful, {"by": "hand"}, "a note"))
+    assert it.state() is State.CLOSED
     assert it.action.resolution is resolution
     assert it.merged() == [MergeData({"by": "hand"})]
     assert it.notices() == notices
@@ -277,8 +280,8 @@ def test_rule_05_close_by_hand(reach: Reach, successful: bool, resolution: Resol
 @pytest.mark.parametrize("reach", [pending, retrying, waiting], ids=by_name)
 def test_rule_05_cancelled_by_hand_notifies_the_owner(reach: Reach) -> None:
     it = reach()
-    it.on(on.Cancelled("wrong case"))
-    assert it.action.state is State.CLOSED
+    it.meet(on.Cancelled("wrong case"))
+    assert it.state() is State.CLOSED
     assert it.action.resolution is Resolution.NOT_DONE_SUCCESSFULLY
     assert it.notices() == [BY_HAND]
 
@@ -295,7 +298,7 @@ def test_rule_07_a_failed_connection_is_tried_again_up_to_the_limit() -> None:
     it = life(limit=5)
     for number in range(1, 5):
         it.fail()
-        assert it.action.state is State.PENDING
+        assert it.state() is State.PENDING
         assert it.action.due_at is not None
         assert it.action.due_at > it.now
         assert it.action.error_at == it.now
@@ -308,7 +311,7 @@ def test_rule_07_a_failed_connection_is_tried_again_up_to_the_limit() -> None:
 def test_rule_07_the_error_message_goes_once_the_system_was_reached(decide_it: on.Event) -> None:
     it = retrying()
     it.start()
-    it.on(decide_it)
+    it.meet(decide_it)
     assert it.action.error_at is None
     assert it.action.error_message is None
 
@@ -317,7 +320,7 @@ def test_rule_08_a_manual_retry_runs_now_and_counts() -> None:
     it = life(limit=3)
     it.fail()
     it.now += SECOND
-    it.on(on.RetryRequested())
+    it.meet(on.RetryRequested())
     assert it.action.due_at == it.now
     after = it.start()
     assert it.now == T0 + SECOND
@@ -326,21 +329,21 @@ def test_rule_08_a_manual_retry_runs_now_and_counts() -> None:
     assert it.shown() == "2 of 3"
     assert it.start().effects == (OpenAttempt(3, manual=False),)
     it.end_failed()
-    assert it.action.state is State.CLOSED
+    assert it.state() is State.CLOSED
 
 
 def test_rule_08_only_the_one_try_is_manual() -> None:
     it = retrying()
-    it.on(on.RetryRequested())
+    it.meet(on.RetryRequested())
     it.fail()
     assert not it.action.manual
 
 
 def test_rule_08_asking_twice_is_one_try() -> None:
     it = retrying()
-    it.on(on.RetryRequested())
+    it.meet(on.RetryRequested())
     it.now += SECOND
-    it.on(on.RetryRequested())
+    it.meet(on.RetryRequested())
     assert it.action.due_at == it.now - SECOND
     it.fail()
     assert it.action.attempts == 2
@@ -352,7 +355,7 @@ def test_rule_08_asking_twice_is_one_try() -> None:
 def test_rule_09_the_last_failed_try_closes_and_notifies(limit: int) -> None:
     it = life(limit=limit)
     after = it.fail(limit)
-    assert it.action.state is State.CLOSED
+    assert it.state() is State.CLOSED
     assert it.action.resolution is Resolution.NOT_DONE_SUCCESSFULLY
     assert it.action.closed_at == it.now
     assert it.action.error_at == it.now
@@ -364,9 +367,9 @@ def test_rule_09_the_last_failed_try_closes_and_notifies(limit: int) -> None:
 def test_rule_09_a_manual_retry_can_be_the_last_try() -> None:
     it = life(limit=2)
     it.fail()
-    it.on(on.RetryRequested())
+    it.meet(on.RetryRequested())
     it.fail()
-    assert it.action.state is State.CLOSED
+    assert it.state() is State.CLOSED
     assert it.notices() == [EXHAUSTED]
 
 
@@ -375,7 +378,7 @@ def test_rule_09_the_last_try_may_still_succeed() -> None:
     it.fail()
     it.start()
     it.taken()
-    assert it.action.state is State.WAITING
+    assert it.state() is State.WAITING
     assert it.notices() == []
 
 
@@ -387,7 +390,7 @@ def test_rule_10a_closed_stays_closed_and_shows_the_raised_limit() -> None:
     assert it.shown() == "5 of 5"
     it.change_limit(7)
     assert it.shown() == "5 of 7"
-    assert it.action.state is State.CLOSED
+    assert it.state() is State.CLOSED
     assert it.refused(on.AttemptStarted())
     assert it.refused(on.RetryRequested())
     assert it.notices() == [EXHAUSTED]
@@ -400,15 +403,15 @@ def test_rule_10b_goes_on_by_itself_until_the_raised_limit() -> None:
     it.fail(4)
     due_at = it.action.due_at
     it.change_limit(7)
-    assert it.action.state is State.PENDING
+    assert it.state() is State.PENDING
     assert it.action.due_at == due_at
     assert it.shown() == "4 of 7"
     it.fail(2)
     assert it.shown() == "6 of 7"
-    assert it.action.state is State.PENDING
+    assert it.state() is State.PENDING
     it.fail()
     assert it.shown() == "7 of 7"
-    assert it.action.state is State.CLOSED
+    assert it.state() is State.CLOSED
     assert it.notices() == [EXHAUSTED]
 
 
@@ -417,7 +420,7 @@ def test_rule_10c_lowered_to_what_was_tried_closes_at_once(lowered: int) -> None
     it = life(limit=10)
     it.fail(4)
     it.change_limit(lowered)
-    assert it.action.state is State.CLOSED
+    assert it.state() is State.CLOSED
     assert it.action.resolution is Resolution.NOT_DONE_SUCCESSFULLY
     assert it.action.closed_at == it.now
     assert it.shown() == "4 of 10"
@@ -427,28 +430,28 @@ def test_rule_10c_lowered_to_what_was_tried_closes_at_once(lowered: int) -> None
 def test_rule_10c_a_manual_retry_that_is_due_does_not_save_it() -> None:
     it = life(limit=10)
     it.fail(4)
-    it.on(on.RetryRequested())
+    it.meet(on.RetryRequested())
     it.change_limit(4)
-    assert it.action.state is State.CLOSED
+    assert it.state() is State.CLOSED
 
 
 def test_rule_10_lowered_but_not_to_what_was_tried_goes_on() -> None:
     it = life(limit=10)
     it.fail(4)
     it.change_limit(6)
-    assert it.action.state is State.PENDING
+    assert it.state() is State.PENDING
     assert it.shown() == "4 of 10"
     it.fail()
     assert it.shown() == "5 of 6"
     it.fail()
     assert it.shown() == "6 of 6"
-    assert it.action.state is State.CLOSED
+    assert it.state() is State.CLOSED
 
 
 def test_rule_10_not_tried_yet_is_never_closed_by_a_limit() -> None:
     it = life(limit=10)
     it.change_limit(1)
-    assert it.action.state is State.PENDING
+    assert it.state() is State.PENDING
     assert it.shown() == "0 of 1"
 
 
@@ -478,7 +481,7 @@ def test_rule_10_only_limits_at_a_failure_are_remembered(changes: list[int], sho
     it.fail(4)
     for limit in changes:
         it.change_limit(limit)
-    assert it.action.state is State.PENDING
+    assert it.state() is State.PENDING
     assert it.shown() == shown
 
 
@@ -498,10 +501,10 @@ def test_rule_11_a_change_during_an_attempt_decides_when_it_ends(
     it.fail(3)
     it.start()
     it.change_limit(during)
-    assert it.action.state is State.ATTEMPTING
+    assert it.state() is State.ATTEMPTING
     assert it.notices() == []
     it.end_failed()
-    assert it.action.state is state
+    assert it.state() is state
     assert it.notices() == ([EXHAUSTED] if state is State.CLOSED else [])
     if during >= 4:
         assert it.shown() == shown
@@ -513,7 +516,7 @@ def test_rule_11_an_attempt_that_succeeds_is_not_closed_by_a_lowered_limit() -> 
     it.start()
     it.change_limit(2)
     it.taken()
-    assert it.action.state is State.WAITING
+    assert it.state() is State.WAITING
     assert it.notices() == []
 
 
@@ -533,7 +536,7 @@ def test_rule_11_no_attempt_begins_beyond_a_limit_that_was_lowered_unseen() -> N
     it.fail(4)
     it.policy = replace(it.policy, retry=replace(it.policy.retry, limit=4))
     it.start()
-    assert it.action.state is State.CLOSED
+    assert it.state() is State.CLOSED
     assert it.shown() == "4 of 10"
     assert it.notices() == [EXHAUSTED]
 
@@ -609,7 +612,7 @@ def test_rule_13_a_manual_retry_does_not_move_the_schedule() -> None:
     assert scheduled == it.now + MINUTE
     for _ in range(2):
         it.now += 10 * SECOND
-        it.on(on.RetryRequested())
+        it.meet(on.RetryRequested())
         it.start()
         it.now += SECOND
         it.end_failed()
@@ -624,7 +627,7 @@ def test_rule_13_a_manual_retry_does_not_move_the_schedule() -> None:
 def test_rule_13_retry_after_wins_over_the_schedule_when_a_manual_retry_fails() -> None:
     it = life()
     it.fail()
-    it.on(on.RetryRequested())
+    it.meet(on.RetryRequested())
     it.start()
     it.end_failed(2 * HOUR)
     assert it.action.due_at == it.now + 2 * HOUR
@@ -635,7 +638,7 @@ def test_rule_13_a_shorter_retry_after_does_not_bring_the_schedule_forward() -> 
     it.fail()
     scheduled = it.action.due_at
     it.now += SECOND
-    it.on(on.RetryRequested())
+    it.meet(on.RetryRequested())
     it.start()
     it.end_failed(5 * SECOND)
     assert it.action.due_at == scheduled
@@ -644,7 +647,7 @@ def test_rule_13_a_shorter_retry_after_does_not_bring_the_schedule_forward() -> 
 def test_rule_13_a_manual_retry_before_the_first_try_leaves_that_where_it_was() -> None:
     it = life()
     it.action = replace(it.action, due_at=T0 + HOUR, scheduled_at=T0 + HOUR)
-    it.on(on.RetryRequested())
+    it.meet(on.RetryRequested())
     it.fail()
     assert it.now == T0
     assert it.action.due_at == T0 + HOUR
@@ -656,7 +659,7 @@ def test_rule_13_a_manual_try_that_outlasts_the_schedule_is_not_followed_by_one_
     it = life()
     it.fail()
     it.now += 29 * SECOND
-    it.on(on.RetryRequested())
+    it.meet(on.RetryRequested())
     it.start()
     it.now += 10 * SECOND
     it.end_failed()
@@ -680,11 +683,11 @@ def test_rule_14_interrupted_counts_and_is_due_at_once() -> None:
     it.fail(2)
     it.start()
     it.now += HOUR
-    after = it.on(on.AttemptInterrupted(3))
+    after = it.meet(on.AttemptInterrupted(3))
     assert [type(effect) for effect in after.effects] == [EndAttempt]
     assert isinstance(after.effects[0], EndAttempt)
     assert after.effects[0].outcome is AttemptOutcome.INTERRUPTED
-    assert it.action.state is State.PENDING
+    assert it.state() is State.PENDING
     assert it.action.due_at == it.now
     assert it.shown() == "3 of 5"
 
@@ -693,8 +696,8 @@ def test_rule_14_interrupted_at_the_limit_closes_by_rule_9() -> None:
     it = life(limit=3)
     it.fail(2)
     it.start()
-    it.on(on.AttemptInterrupted(3))
-    assert it.action.state is State.CLOSED
+    it.meet(on.AttemptInterrupted(3))
+    assert it.state() is State.CLOSED
     assert it.action.resolution is Resolution.NOT_DONE_SUCCESSFULLY
     assert it.notices() == [EXHAUSTED]
 
@@ -702,7 +705,7 @@ def test_rule_14_interrupted_at_the_limit_closes_by_rule_9() -> None:
 def test_rule_14_the_limit_in_force_at_an_interruption_is_shown() -> None:
     it = life(limit=5)
     it.start()
-    it.on(on.AttemptInterrupted(1))
+    it.meet(on.AttemptInterrupted(1))
     it.change_limit(3)
     assert it.shown() == "1 of 5"
 
@@ -713,7 +716,7 @@ def test_rule_14_the_limit_in_force_at_an_interruption_is_shown() -> None:
 @pytest.mark.parametrize("reach", UNDECIDED, ids=by_name)
 def test_rule_15_success_decides_before_a_decision(reach: Reach) -> None:
     it = reach()
-    it.on(on.SuccessReceived("d", {"a": 1}))
+    it.meet(on.SuccessReceived("d", {"a": 1}))
     assert (it.action.state, it.action.resolution) == (State.CLOSED, Resolution.DONE_SUCCESSFULLY)
     assert it.merged() == [MergeData({"a": 1})]
     assert it.refused(on.AttemptStarted())
@@ -723,7 +726,7 @@ def test_rule_15_success_decides_before_a_decision(reach: Reach) -> None:
 @pytest.mark.parametrize("reach", UNDECIDED, ids=by_name)
 def test_rule_15_rejection_decides_before_a_decision(reach: Reach) -> None:
     it = reach()
-    it.on(on.FailureReceived("d", "no", {"a": 1}))
+    it.meet(on.FailureReceived("d", "no", {"a": 1}))
     assert (it.action.state, it.action.reason) == (State.TODO, Reason.UPDATED_BY_INTEGRATION)
     assert it.action.rejected_reason == "no"
     assert it.merged() == [MergeData({"a": 1})]
@@ -735,8 +738,8 @@ def test_rule_15_an_earlier_try_that_got_through_decides_while_another_is_under_
     it = life()
     it.fail()
     it.start()
-    it.on(on.SuccessReceived("d", attempt=1))
-    assert it.action.state is State.CLOSED
+    it.meet(on.SuccessReceived("d", attempt=1))
+    assert it.state() is State.CLOSED
 
 
 @pytest.mark.parametrize(
@@ -757,9 +760,9 @@ def test_rule_15_what_the_attempt_under_way_brings_is_recorded_and_changes_nothi
     limit: int, decided_by: on.Event, brings: on.Event, outcome: AttemptOutcome
 ) -> None:
     it = attempting(limit=limit)
-    it.on(decided_by)
+    it.meet(decided_by)
     before = it.action
-    after = it.on(brings)
+    after = it.meet(brings)
     assert it.action == before
     ends = [effect for effect in after.effects if isinstance(effect, EndAttempt)]
     assert [(end.number, end.outcome) for end in ends] == [(1, outcome)]
@@ -773,7 +776,7 @@ def test_rule_15_news_of_another_attempt_is_recorded_with_it(event: on.Event) ->
     it.fail()
     it.start()
     before = it.action
-    after = it.on(event)
+    after = it.meet(event)
     assert it.action == before
     assert [effect.number for effect in after.effects if isinstance(effect, EndAttempt)] == [1]
 
@@ -792,7 +795,7 @@ def test_rule_15_a_late_response_is_kept_and_changes_nothing(
 ) -> None:
     it = reach()
     before = it.action
-    after = it.on(event)
+    after = it.meet(event)
     assert it.action == before
     assert after.effects == (kept,)
 
@@ -805,10 +808,10 @@ def test_rule_15_a_late_response_is_kept_and_changes_nothing(
 )
 def test_rule_15_the_same_response_again_changes_nothing(reach: Reach, response: on.Event) -> None:
     it = reach()
-    it.on(response)
+    it.meet(response)
     before = it.action
     it.now += SECOND
-    after = it.on(response)
+    after = it.meet(response)
     assert it.action == before
     assert after.effects == ()
     assert not after.row.history
@@ -817,7 +820,7 @@ def test_rule_15_the_same_response_again_changes_nothing(reach: Reach, response:
 def test_rule_15_the_same_response_again_while_a_person_has_it() -> None:
     it = in_progress()
     before = it.action
-    assert it.on(on.FailureReceived("decided", "Vendor unknown")).effects == ()
+    assert it.meet(on.FailureReceived("decided", "Vendor unknown")).effects == ()
     assert it.action == before
 
 
@@ -848,7 +851,7 @@ def test_rule_16_a_closed_action_points_to_rerun(reach: Reach) -> None:
 @pytest.mark.parametrize("reach", [pending, retrying], ids=by_name)
 def test_rule_16_a_pending_action_can_be_retried(reach: Reach) -> None:
     it = reach()
-    it.on(on.RetryRequested())
+    it.meet(on.RetryRequested())
     assert it.action.due_at == it.now
 
 
@@ -862,9 +865,9 @@ def test_rule_18_every_change_of_state_goes_into_the_history_with_its_rule() -> 
         it.end_failed(),
         it.start(),
         it.taken(),
-        it.on(on.FailureReceived("d", "no")),
-        it.on(on.Took("ann")),
-        it.on(on.Completed(successful=False)),
+        it.meet(on.FailureReceived("d", "no")),
+        it.meet(on.Took("ann")),
+        it.meet(on.Completed(successful=False)),
     ]
     assert all(after.row.history and after.row.why for after in told)
     assert [after.row.rules for after in told] == ["14", "7", "14", "1", "3", "5", "5"]
@@ -885,7 +888,7 @@ def test_rule_19_taken_is_closed_where_no_response_is_expected() -> None:
 
 def test_rule_19_a_rejection_and_a_failed_connection_still_count() -> None:
     rejected = attempting(response_expected=False)
-    rejected.on(on.FailureReceived("d", "no", attempt=1))
+    rejected.meet(on.FailureReceived("d", "no", attempt=1))
     assert rejected.action.state is State.TODO
     failed = attempting(response_expected=False)
     failed.end_failed()
@@ -895,10 +898,10 @@ def test_rule_19_a_rejection_and_a_failed_connection_still_count() -> None:
 def test_rule_20_on_timeout_close_closes_unsuccessfully_and_quietly() -> None:
     it = waiting(on_timeout="close", timeout_ms=HOUR)
     it.now += HOUR - 1
-    it.on(on.DeadlinePassed())
-    assert it.action.state is State.WAITING
+    it.meet(on.DeadlinePassed())
+    assert it.state() is State.WAITING
     it.now += 1
-    after = it.on(on.DeadlinePassed())
+    after = it.meet(on.DeadlinePassed())
     assert (it.action.state, it.action.resolution) == (State.CLOSED, Resolution.NOT_DONE_SUCCESSFULLY)
     assert after.row.why == "no response returned"
     assert after.row.history
@@ -924,15 +927,15 @@ def test_rule_21_the_clock_starts_when_the_system_has_taken_the_action() -> None
 def test_rule_21_a_heartbeat_is_shown_and_may_start_the_clock_again(extends: bool, extended_by: int) -> None:
     it = waiting(timeout_ms=HOUR, heartbeat_extends=extends)
     it.now += 10 * MINUTE
-    after = it.on(on.HeartbeatReceived("beat", "half way", 50.0))
-    assert it.action.state is State.WAITING
+    after = it.meet(on.HeartbeatReceived("beat", "half way", 50.0))
+    assert it.state() is State.WAITING
     assert it.action.deadline == T0 + HOUR + extended_by
     assert it.action.progress_at == it.now
     assert (it.action.progress_text, it.action.progress_percent) == ("half way", 50.0)
     assert after.effects == ()
     it.now = T0 + HOUR
-    it.on(on.DeadlinePassed())
-    assert it.action.state is (State.WAITING if extends else State.TODO)
+    it.meet(on.DeadlinePassed())
+    assert it.state() is (State.WAITING if extends else State.TODO)
 
 
 @pytest.mark.parametrize("extends", [True, False])
@@ -940,7 +943,7 @@ def test_rule_21_every_heartbeat_counts_also_one_like_the_last(extends: bool) ->
     it = waiting(timeout_ms=HOUR, heartbeat_extends=extends)
     for _ in range(3):
         it.now += 10 * MINUTE
-        it.on(on.HeartbeatReceived("beat"))
+        it.meet(on.HeartbeatReceived("beat"))
     assert it.action.progress_at == it.now
     assert it.action.deadline == T0 + HOUR + (30 * MINUTE if extends else 0)
 
@@ -950,7 +953,7 @@ def test_rule_21_every_heartbeat_counts_also_one_like_the_last(extends: bool) ->
 def test_rule_21_a_heartbeat_before_the_clock_runs_is_only_shown(reach: Reach, extends: bool) -> None:
     it = reach(heartbeat_extends=extends)
     before = it.action
-    it.on(on.HeartbeatReceived("beat", "early", 1.0))
+    it.meet(on.HeartbeatReceived("beat", "early", 1.0))
     assert (it.action.state, it.action.deadline, it.action.due_at) == (before.state, None, before.due_at)
     assert it.action.progress_text == "early"
 
@@ -959,6 +962,6 @@ def test_rule_21_a_heartbeat_before_the_clock_runs_is_only_shown(reach: Reach, e
 def test_rule_21_a_late_heartbeat_changes_nothing(reach: Reach) -> None:
     it = reach(heartbeat_extends=True)
     before = it.action
-    after = it.on(on.HeartbeatReceived("beat", "still here", 99.0))
+    after = it.meet(on.HeartbeatReceived("beat", "still here", 99.0))
     assert it.action == before
     assert [type(effect) for effect in after.effects] == [KeepLateResponse]

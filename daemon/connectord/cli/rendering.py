@@ -14,6 +14,9 @@ _RESOLUTIONS = {
 }
 
 
+_REASONS = {"updated_by_integration": "Updated by Integration", "timeout": "Timeout"}
+
+
 def clean(value: Any) -> str:
     """Text for one cell or line; what would steer the terminal is shown as an escape."""
     if value is None:
@@ -51,6 +54,26 @@ def facts(pairs: Iterable[tuple[str, Any]], *, indent: str = "") -> str:
     kept = [(name, clean(value)) for name, value in pairs if value is not None]
     width = max((len(name) for name, _ in kept), default=0)
     return "\n".join(f"{indent}{name.ljust(width)}  {value}" for name, value in kept)
+
+
+def _named(names: Mapping[str, str], value: Any) -> str | None:
+    return None if value is None else names.get(str(value), clean(value))
+
+
+def _progress_text(progress: Any) -> str | None:
+    if not isinstance(progress, Mapping):
+        return None
+    percent = progress.get("percent")
+    share = "" if percent is None else f"{clean(percent)} % "
+    return f"{share}{clean(progress.get('text'))} (at {clean(progress.get('at'))})"
+
+
+def _late_text(response: Any) -> str:
+    if not isinstance(response, Mapping):
+        return clean(response)
+    reason = f" ({clean(response['reason'])})" if response.get("reason") else ""
+    data = json.dumps(response.get("data") or {}, ensure_ascii=False)
+    return f"{clean(response.get('at'))}  {clean(response.get('status'))}{reason}  {data}"
 
 
 def is_unsuccessful(action: Mapping[str, Any]) -> bool:
@@ -104,17 +127,19 @@ def card(action: Mapping[str, Any]) -> str:
                 ("Action", action.get("id")),
                 ("System", action.get("system")),
                 ("Case", action.get("case")),
+                ("Owner", action.get("owner")),
                 ("Key", action.get("key")),
                 ("State", state_label(action)),
-                ("Reason", action.get("reason")),
-                ("Resolution", action.get("resolution")),
+                ("Reason", _named(_REASONS, action.get("reason"))),
                 ("Rejected reason", action.get("rejected_reason")),
                 ("Attempts", attempts_text(action)),
                 ("Submitted", action.get("submitted_at")),
                 ("Due", action.get("due_at")),
                 ("Deadline", action.get("deadline")),
+                ("Closed", action.get("closed_at")),
+                ("Held", "its system is not configured any more" if action.get("held") else None),
                 ("Assigned to", assigned_text(action.get("assigned_to"))),
-                ("Progress", action.get("progress")),
+                ("Progress", _progress_text(action.get("progress"))),
                 ("Rerun of", action.get("rerun_of")),
             ]
         )
@@ -128,7 +153,7 @@ def card(action: Mapping[str, Any]) -> str:
             parts.append(f"{title}\n" + _indented(json.dumps(action[key], indent=2, ensure_ascii=False)))
     late = action.get("late_responses")
     if isinstance(late, Sequence) and late:
-        lines = [json.dumps(response, ensure_ascii=False) for response in late]
+        lines = [_late_text(response) for response in late]
         parts.append("Late responses\n" + _indented("\n".join(lines)))
     return "\n\n".join(parts)
 
@@ -172,10 +197,22 @@ def system_table(systems: Iterable[Mapping[str, Any]]) -> str:
             s.get("todo"),
             f"{clean(s.get('in_flight'))}/{clean(s.get('concurrency'))}",
             s.get("retry_limit"),
+            s.get("last_error"),
         )
         for s in systems
     )
-    headings = ("SYSTEM", "ADAPTER", "STATE", "HEALTH", "PENDING", "WAITING", "TODO", "IN FLIGHT", "RETRIES")
+    headings = (
+        "SYSTEM",
+        "ADAPTER",
+        "STATE",
+        "HEALTH",
+        "PENDING",
+        "WAITING",
+        "TODO",
+        "IN FLIGHT",
+        "LIMIT",
+        "LAST ERROR",
+    )
     return table(headings, rows)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from connectord.errors import Refused
+from connectord.errors import KeyConflict, Refused
 from connectord.ledger.submission import Submission
 from connectord.ledger.unit import Unit
 from connectord.lifecycle import events as on
@@ -37,9 +37,13 @@ class Submit:
 
     def perform(self, unit: Unit) -> list[Action]:
         # a conflict must be found before the first action is made, or the batch would hold half of them
-        if len(self.submissions) > 1:
-            for submission in self.submissions:
-                unit.check_key(submission)
+        payloads: dict[tuple[str, str], bytes] = {}
+        for submission in self.submissions if len(self.submissions) > 1 else ():
+            digest, _ = unit.check_key(submission)
+            if submission.key is None or digest is None:
+                continue
+            if payloads.setdefault((submission.system, submission.key), digest) != digest:
+                raise KeyConflict(f"the key {submission.key!r} stands twice in the request, with two payloads")
         return [unit.submit(submission, self.who) for submission in self.submissions]
 
 

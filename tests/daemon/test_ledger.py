@@ -1,0 +1,103 @@
+"""The ledger: all or none, one commit for what arrives together, counts that never drift."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from connectord.adapters import Call, Outcome, Succeeded
+from connectord.errors import KeyConflict, NotFound, Overloaded, Refused
+from connectord.ledger.ledger import QUEUE_LIMIT
+from connectord.ledger.submission import Submission
+from connectord.lifecycle import events as on
+from connectord.store.base import Filters
+from helpers.world import world
+
+
+async def succeed(call: Call) -> Outcome:
+    return Succeeded()
+
+
+async def test_two_payloads_under_one_key_in_one_request_take_none(tmp_path: Path, autojump_clock: object) -> None:
+    async with world(tmp_path, succeed) as here:
+        here.lane.set_paused(True)
+        pair = [Submission("sys", key="k", data={"n": 1}), Submission("sys", key="k", data={"n": 2})]
+        with pytest.raises(KeyConflict):
+            await here.ledger.submit([Submission("sys"), *pair], "test")
+        assert here.reader.list_records(Filters(), None, 10) == []
+        assert here.states() == {}
+
+
+async def test_one_key_twice_in_one_request_is_one_action(tmp_path: Path, autojump_clock: object) -> None:
+    async with world(tmp_path, succeed) as here:
+        here.lane.set_paused(True)
+        same = [Submission("sys", key="k", data={"n": 1}), Submission("sys", key="k", data={"n": 1})]
+        first, second = await here.ledger.submit(same, "test")
+        assert first.id == second.id
+        assert here.states() == {"pending": 1}
+
+
+async def test_what_arrives_together_is_one_commit(tmp_path: Path, autojump_clock: object) -> None:
+    async with world(tmp_path, succeed) as here:
+        here.lane.set_paused(True)
+        await trio.testing.wait_all_tasks_blocked()
+        before = here.ledger.commits
+        async with trio.open_nursery() as nursery:
+            for _ in range(100):
+                nursery.start_soon(here.submit)
+        # the first may go alone; the others gather behind it
+        assert here.ledger.commits - before <= 2
+        assert here.states() == {"pending": 100}
+
+
+async def test_a_refusal_in_a_batch_leaves_the_others_alone(tmp_path: Path, autojump_clock: object) -> None:
+    async with world(tmp_path, succeed) as here:
+        here.lane.set_paused(True)
+        (action_id,) = await here.submit()
+        errors: list[Exception] = []
+
+        async def ask(which: str, event: on.Event) -> None:
+            try:
+                await here.ledger.apply(which, event, "test")
+            except (NotFound, Refused) as error:
+                errors.append(error)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, action_id, on.Took("ben"))
+            nursery.start_soon(ask, "01J00000000000000000000000", on.RetryRequested())
+            nursery.start_soon(ask, action_id, on.Cancelled("no"))
+        assert sorted(type(error).__name__ for error in errors) == ["NotFound", "Refused"]
+        assert here.show(action_id).action.state.value == "closed"
+
+
+async def test_the_queue_has_an_end(tmp_path: Path, autojump_clock: object) -> None:
+    async with world(tmp_path, succeed) as here:
+        here.lane.set_paused(True)
+        refused = 0
+
+        async def submit() -> None:
+            nonlocal refused
+            try:
+                await here.submit()
+            except Overloaded:
+                refused += 1
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(QUEUE_LIMIT + 500):
+                nursery.start_soon(submit)
+        assert refused > 0
+        assert here.states() == {"pending": QUEUE_LIMIT + 500 - refused}
+
+
+async def test_counts_read_at_start_are_those_that_commits_kept(tmp_path: Path, autojump_clock: object) -> None:
+    async with world(tmp_path, succeed) as here:
+        here.lane.set_paused(True)
+        ids = await here.submit(10)
+        for action_id in ids[:3]:
+            await here.ledger.apply(action_id, on.Cancelled("no"), "test")
+        await here.ledger.apply(ids[4], on.FailureReceived("d", "why"), "callback")
+        kept = here.states()
+    async with world(tmp_path, succeed) as again:
+        assert again.states() == kept == {"pending": 6, "todo": 1}
