@@ -48,7 +48,7 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 
-def _read_in_thread() -> Executor:
+def _one_thread() -> Executor:
     return ThreadExecutor()
 
 
@@ -61,8 +61,8 @@ class Surroundings:
     clock: Clock = field(default_factory=SystemClock)
     rng: random.Random = field(default_factory=secrets.SystemRandom)
     network: Network = field(default_factory=SystemNetwork)
-    writing: Executor = field(default_factory=_read_in_thread)
-    reading: Executor = field(default_factory=_read_in_thread)
+    writing: Executor = field(default_factory=_one_thread)
+    reading: Executor = field(default_factory=_one_thread)
     redactor: Redactor = field(default_factory=Redactor)
     open_writer: Callable[[Path], WriteStore] = SqliteWriter
     open_reader: Callable[[Path], ReadStore] = SqliteReader
@@ -78,7 +78,7 @@ class Daemon:
         directory = config.daemon.state_directory
         self._writer = surroundings.open_writer(directory / DATABASE_NAME)
         self._reader = surroundings.open_reader(directory / DATABASE_NAME)
-        self._key = TokenKey.load_or_create(directory / TOKEN_KEY_NAME, secrets.token_bytes)
+        self._key = TokenKey.load_or_create(directory / TOKEN_KEY_NAME, surroundings.rng.randbytes)
         self.ledger = Ledger(
             self._writer,
             executor=surroundings.writing,
