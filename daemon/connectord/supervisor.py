@@ -90,6 +90,7 @@ class Daemon:
         self._methods = Methods(self)
         self._paused = self._reader.paused_systems()
         self._public_url = config.callbacks.public_url
+        self._departed: dict[str, Policy] = {}
         self._started_at = surroundings.clock.now_ms()
         self._stop = trio.Event()
         self._stop_now = False
@@ -237,6 +238,8 @@ class Daemon:
         if new.callbacks.public_url_given:
             self._public_url = new.callbacks.public_url
         for name in changes.removed:
+            # what is still under way there ends by the policy that it began under
+            self._departed[name] = old.systems[name].policy
             self._end_lane(name)
         for name, system in self.config.systems.items():
             lane = self.lanes.get(name)
@@ -337,7 +340,7 @@ class Daemon:
 
     def _policy_of(self, system: str) -> Policy:
         config = self.config.systems.get(system)
-        return Policy() if config is None else config.policy
+        return self._departed.get(system, Policy()) if config is None else config.policy
 
     def _callback_url(self, system: str, action_id: str) -> str:
         # whoever gets an address may soon call it: then its system is known without a look into the store

@@ -79,6 +79,7 @@ class Ledger:
         self.counts: Counter[tuple[str, str]] = Counter(store.live_counts())
         """How many actions of (system, state) there are, for the live states; read once, then kept by commits."""
         self.commits = 0
+        """Commits that changed an action."""
 
     def lane_alarm(self, system: str) -> Alarm:
         """The alarm that goes off when an action of the system is due."""
@@ -109,7 +110,8 @@ class Ledger:
             if isinstance(error, StoreFailed):
                 raise
             return
-        self.commits += 1
+        if consequences.history:
+            self.commits += 1
         self._tell(consequences)
         for request, (result, refusal) in zip(batch, outcomes, strict=True):
             request.finish(result, refusal)
