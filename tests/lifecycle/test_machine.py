@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from connectord.errors import Refused
@@ -19,10 +20,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 T0 = 1_764_000_000_000
 
-limits = st.integers(1, 6)
+limits = st.integers(1, 9)
 digests = st.sampled_from(["d1", "d2", "d3"])
 data: st.SearchStrategy[Mapping[str, Any]] = st.sampled_from([{}, {"a": 1}, {"b": [2]}])
-numbers = st.integers(1, 6)
+numbers = st.integers(1, 9)
 maybe_number = st.none() | numbers
 waits = st.none() | st.integers(0, 3 * 24 * 3_600_000)
 policies = st.builds(
@@ -90,9 +91,12 @@ class OneAction(RuleBasedStateMachine):
         self.exhausted_notices = 0
         self.scheduled_at = T0
 
-    @initialize(policy=policies)
-    def submit(self, policy: Policy) -> None:
+    @initialize(policy=policies, failures=st.integers(0, 5))
+    def submit_and_fail_a_few_times(self, policy: Policy, failures: int) -> None:
+        # without a head start most lives would be decided before their first retry
         self.policy = policy
+        for _ in range(failures):
+            self._try_and_fail(None)
 
     # -- what can happen ---------------------------------------------------------------------------------------
 
@@ -101,15 +105,22 @@ class OneAction(RuleBasedStateMachine):
         self.now += ms
         self.draw = draw
 
-    @rule(limit=limits)
-    def the_limit_is_changed(self, limit: int) -> None:
-        retry = self.policy.retry
-        self._put(Policy(RetryPolicy(limit, retry.delay_ms, retry.factor, retry.max_delay_ms, retry.jitter)))
-        self.fire(on.LimitChanged())
+    @rule(limit=limits, seen=st.booleans())
+    def the_limit_is_changed(self, limit: int, seen: bool) -> None:
+        self.policy = replace(self.policy, retry=replace(self.policy.retry, limit=limit))
+        if seen:
+            self.fire(on.LimitChanged())
 
     @rule(policy=policies)
     def the_policy_is_changed_unseen(self, policy: Policy) -> None:
-        self._put(policy)
+        self.policy = policy
+
+    @precondition(lambda self: self.action.state is State.PENDING)
+    @rule(by_hand=st.booleans(), retry_after_ms=waits)
+    def a_whole_try_fails(self, by_hand: bool, retry_after_ms: int | None) -> None:
+        if by_hand:
+            self.fire(on.RetryRequested())
+        self._try_and_fail(retry_after_ms)
 
     @precondition(lambda self: self.action.state is State.PENDING)
     @rule()
@@ -153,8 +164,12 @@ class OneAction(RuleBasedStateMachine):
     def a_person_ends_it(self, event: on.Event) -> None:
         self.fire(event)
 
-    def _put(self, policy: Policy) -> None:
-        self.policy = policy
+    def _try_and_fail(self, retry_after_ms: int | None) -> None:
+        if self.action.due_at is not None:
+            self.now = max(self.now, self.action.due_at)
+            self.fire(on.AttemptStarted())
+        if self.action.state is State.ATTEMPTING:
+            self.fire(on.ConnectionFailed(self.action.attempts, "refused", retry_after_ms))
 
     # -- the books ---------------------------------------------------------------------------------------------
 

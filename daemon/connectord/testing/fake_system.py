@@ -30,6 +30,8 @@ import h11
 import httpx
 import trio
 
+from connectord.network import SystemNetwork
+
 SUCCESS: dict[str, Any] = {"status": "success", "data": {"done_by": "fake"}}
 FAILURE: dict[str, Any] = {"status": "failure", "reason": "Vendor unknown", "data": {"checked": True}}
 
@@ -65,7 +67,10 @@ class FakeSystem:
         """Listen on loopback until the block ends; 0 is any free port."""
         listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
         self.port = listeners[0].socket.getsockname()[1]
-        async with httpx.AsyncClient(trust_env=False, timeout=10) as client, trio.open_nursery() as nursery:
+        # the daemon is killed in the middle of callbacks: our own transport leaves nothing behind then
+        transport = SystemNetwork().http_transport(connect_timeout_seconds=5)
+        client = httpx.AsyncClient(transport=transport, trust_env=False, timeout=10)
+        async with client, trio.open_nursery() as nursery:
             self._client, self._nursery = client, nursery
             nursery.start_soon(trio.serve_listeners, self._welcome, listeners)
             yield self
