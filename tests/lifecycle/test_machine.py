@@ -116,6 +116,12 @@ class OneAction(RuleBasedStateMachine):
         self.policy = policy
 
     @precondition(lambda self: self.action.state is State.PENDING)
+    @rule(limit=limits)
+    def the_limit_is_changed_unseen_and_the_try_is_due(self, limit: int) -> None:
+        self.the_limit_is_changed(limit=limit, seen=False)
+        self._try_and_fail(None)
+
+    @precondition(lambda self: self.action.state is State.PENDING)
     @rule(by_hand=st.booleans(), retry_after_ms=waits)
     def a_whole_try_fails(self, by_hand: bool, retry_after_ms: int | None) -> None:
         if by_hand:
