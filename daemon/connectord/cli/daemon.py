@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from connectord import __version__
-from connectord.errors import ConfigurationRefused, StartRefused, StoreError, StoreFailed, StoreTooNew
+from connectord.errors import ConfigurationRefused, StartRefused, StoreError, StoreTooNew
 
 EXIT_FAILURE = 1
 EXIT_STORE_FAILED = 74
@@ -50,7 +50,7 @@ def run(config_file: Path | None) -> None:
     except (StartRefused, StoreTooNew) as error:
         click.echo(f"connectord: {error}", err=True)
         sys.exit(EXIT_FAILURE)
-    except (StoreFailed, StoreError) as error:
+    except StoreError as error:
         click.echo(f"connectord: {error}; the daemon must be started again", err=True)
         sys.exit(EXIT_STORE_FAILED)
 
