@@ -25,18 +25,22 @@ from connectord.adapters import Adapter, Network
 from connectord.callback_handler import CallbackTaker
 from connectord.callbacks import TokenKey, open_callback_listeners, serve_callbacks
 from connectord.clock import Clock, SystemClock
-from connectord.config import Config, ConfigDiff, SystemConfig, diff, load_config
+from connectord.config import Config, ConfigDiff, SystemConfig
+from connectord.configurations import Configurations
+from connectord.control import results as r
 from connectord.control.methods import Caller, Methods
 from connectord.control.peers import Peer, role_of
 from connectord.control.server import open_control_listener, serve_control
-from connectord.errors import ConfigurationRefused, NotFound
+from connectord.errors import ConfigurationRefused, RequestError, StoreFull
 from connectord.lanes.lane import Lane
 from connectord.ledger.ledger import Ledger
 from connectord.ledger.operations import SetPaused
+from connectord.ledger.policies import PolicyBook
 from connectord.lifecycle.policy import Policy
 from connectord.network import SystemNetwork
 from connectord.notifier import Notifier
 from connectord.observability import Redactor
+from connectord.overview import counts_by_state, systems_view
 from connectord.store.base import Executor, ReadStore, WriteStore
 from connectord.store.executors import ThreadExecutor
 from connectord.store.sqlite_reader import SqliteReader
@@ -72,7 +76,6 @@ class Daemon:
     """One running connectord on one state directory, which the caller holds."""
 
     def __init__(self, config: Config, surroundings: Surroundings) -> None:
-        self.config = config
         self.lanes: dict[str, Lane] = {}
         self._given = surroundings
         directory = config.daemon.state_directory
@@ -84,13 +87,21 @@ class Daemon:
             executor=surroundings.writing,
             clock=surroundings.clock,
             rng=surroundings.rng,
-            policy_of=self._policy_of,
+            policies=lambda: self._book,
+        )
+        self.configurations = Configurations(
+            config,
+            ledger=self.ledger,
+            read=self.read,
+            adapters=surroundings.adapters,
+            environ=surroundings.environ,
         )
         self._taker = CallbackTaker(self.ledger, self._system_of, self._reader_of)
         self._methods = Methods(self)
         self._paused = self._reader.paused_systems()
         self._public_url = config.callbacks.public_url
         self._departed: dict[str, Policy] = {}
+        self._book = self._make_book()
         self._started_at = surroundings.clock.now_ms()
         self._stop = trio.Event()
         self._stop_now = False
@@ -127,6 +138,8 @@ class Daemon:
         drain = trio.Event()
         async with trio.open_nursery() as services:
             await services.start(self.ledger.run)
+            await self.configurations.start()
+            self._book = self._make_book()
             interrupted = await self.ledger.recover()
             for name in self.config.systems:
                 await self.ledger.enforce_limit(name, "start")
@@ -185,48 +198,77 @@ class Daemon:
                     await self.reload(plan=False, who="signal")
                 except ConfigurationRefused as error:
                     log.error("reload refused: nothing was changed", problems=[str(item) for item in error.problems])
+                except (RequestError, StoreFull) as error:
+                    log.error("reload refused: nothing was changed", problems=[str(error)])
 
     # -- reload (rules 10 and 11)
 
-    async def reload(self, *, plan: bool, who: str) -> dict[str, Any]:
-        """Read connectord.toml anew and apply it, all or nothing; ``plan`` only says what would happen.
+    @property
+    def config(self) -> Config:
+        """The configuration that is in force."""
+        return self.configurations.running
 
-        Raises :class:`ConfigurationRefused`; then nothing was changed.
+    async def reload(self, *, plan: bool, to: int | None = None, who: str) -> r.Reload:
+        """Apply connectord.toml anew, or the text of version ``to``: all or nothing. ``plan`` only says what would be.
+
+        Raises :class:`ConfigurationRefused` or :class:`NotFound`; then nothing was changed.
         """
+        if plan:
+            # looking changes nothing, so it waits for nobody
+            candidate = await self.configurations.load(to)
+            known = candidate.config.digest == self.config.digest
+            version = self.configurations.version + (0 if known else 1)
+            return r.Reload(applied=False, version=version, plan=await self.configurations.plan(candidate))
         async with self._reloading:
             systemd.notify_reloading()
             try:
-                return await self._reload(plan, who)
+                return await self._reload(to, who)
             finally:
                 systemd.notify("READY=1")
 
-    async def _reload(self, plan: bool, who: str) -> dict[str, Any]:
-        given = self._given
-        if self.config.source is None:
-            raise NotFound("the daemon runs without a configuration file")
-        source = self.config.source
-        new = await trio.to_thread.run_sync(lambda: load_config(source, adapters=given.adapters, environ=given.environ))
-        changes = diff(self.config, new)
+    async def _reload(self, to: int | None, who: str) -> r.Reload:
+        candidate = await self.configurations.load(to)
+        changes = candidate.changes
+        # on disk before anything is decided by it: the history names the version
+        version = await self.configurations.record(candidate, who)
+        self._apply(candidate.config, changes, version)
         closed = 0
-        if not plan:
-            self._apply(new, changes)
-            for name in new.systems:
-                closed += await self.ledger.enforce_limit(name, who)
-            log.info("reloaded", who=who, added=changes.added, removed=changes.removed, closed=closed)
-        else:
-            closed = await self._count_closing(new)
-        return {"applied": not plan, "plan": {**_plan_view(changes), "closed": closed}}
+        for name in self.config.systems:
+            closed += await self.ledger.enforce_limit(name, who)
+        log.info(
+            "reloaded",
+            who=who,
+            version=version,
+            back_to=to,
+            added=changes.added,
+            removed=changes.removed,
+            closed=closed,
+        )
+        counts = await self.configurations.count_effects(closed)
+        return r.Reload(applied=True, version=version, plan=self.configurations.outcome(changes, counts))
 
-    async def _count_closing(self, new: Config) -> int:
-        limits = {name: system.policy.retry.limit for name, system in new.systems.items()}
-        return await self.read(lambda store: sum(store.count_over_limit(name, at) for name, at in limits.items()))
+    async def reload_effects(self, *, plan: bool, to: int | None, after: str | None, limit: int) -> r.EffectPage:
+        """Which actions the last reload concerned or, with ``plan``, which ones the next would."""
+        return await self.configurations.effects(plan=plan, to=to, after=after, limit=limit)
 
-    def _apply(self, new: Config, changes: ConfigDiff) -> None:
+    async def config_history(self, *, before: int | None, limit: int) -> r.ConfigVersions:
+        """The configurations that were in force, the newest first."""
+        return await self.configurations.history(before=before, limit=limit)
+
+    async def config_show(self, version: int | None) -> r.ConfigText:
+        """One configuration's text."""
+        return await self.configurations.show(version)
+
+    async def config_diff(self, a: int, b: int) -> r.ConfigDifference:
+        """What has changed from version ``a`` to ``b``."""
+        return await self.configurations.difference(a, b)
+
+    def _apply(self, new: Config, changes: ConfigDiff, version: int) -> None:
         # no await in here: everybody sees the old configuration or the new one, never a part
         given = self._given
         given.redactor.set((*self.config.secrets, *new.secrets))
         old = self.config
-        self.config = replace(
+        running = replace(
             new,
             daemon=replace(
                 new.daemon,
@@ -235,12 +277,16 @@ class Daemon:
             ),
             callbacks=replace(new.callbacks, host=old.callbacks.host, port=old.callbacks.port),
         )
+        self.configurations.put_in_force(running, version)
         if new.callbacks.public_url_given:
             self._public_url = new.callbacks.public_url
         for name in changes.removed:
             # what is still under way there ends by the policy that it began under
             self._departed[name] = old.systems[name].policy
             self._end_lane(name)
+        for name in changes.added:
+            self._departed.pop(name, None)
+        self._book = self._make_book()
         for name, system in self.config.systems.items():
             lane = self.lanes.get(name)
             if lane is not None and lane.config.adapter != system.adapter:
@@ -294,53 +340,34 @@ class Daemon:
         if lane is not None:
             lane.set_paused(paused)
 
-    def systems_view(self) -> list[dict[str, Any]]:
+    def systems_view(self) -> list[r.System]:
         """Every configured system, and every other one that still has actions (they are held)."""
-        counts = self.ledger.counts
-        held = {system for system, _ in counts if counts[system, _] > 0} - set(self.config.systems)
-        views = []
-        for name in [*self.config.systems, *sorted(held)]:
-            lane = self.lanes.get(name)
-            health = "held: not configured" if lane is None else ("paused" if lane.paused else lane.health.state)
-            views.append(
-                {
-                    "name": name,
-                    "adapter": None if lane is None else lane.config.adapter,
-                    "state": "held" if lane is None else "paused" if lane.paused else "running",
-                    "health": health,
-                    "last_error": None if lane is None else lane.health.last_error,
-                    **{state: counts[name, state] for state in ("pending", "waiting", "todo", "in_progress")},
-                    "in_flight": 0 if lane is None else lane.in_flight,
-                    "concurrency": None if lane is None else lane.config.concurrency,
-                    "retry_limit": self.limit_of(name),
-                    "paused": self.is_paused(name),
-                }
-            )
-        return views
+        return systems_view(self.config, self.lanes, self.ledger, self._paused)
 
-    def status_view(self) -> dict[str, Any]:
+    def status_view(self) -> r.Status:
         """The daemon as a whole; costs no look into the store."""
-        totals: dict[str, int] = {}
-        for (_, state), count in self.ledger.counts.items():
-            totals[state] = totals.get(state, 0) + count
         now = self._given.clock.now_ms()
-        return {
-            "version": __version__,
-            "pid": os.getpid(),
-            "started_at": rfc3339(self._started_at),
-            "uptime_seconds": (now - self._started_at) / 1000,
-            "state_directory": str(self.config.daemon.state_directory),
-            "callbacks": self._public_url,
-            "systems": len(self.config.systems),
-            "counts": totals,
-            "in_flight": sum(lane.in_flight for lane in self.lanes.values()),
-            "commits": self.ledger.commits,
-            "stopping": self._stop.is_set(),
-        }
+        source = self.config.source
+        return r.Status(
+            version=__version__,
+            pid=os.getpid(),
+            started_at=rfc3339(self._started_at),
+            uptime_seconds=(now - self._started_at) / 1000,
+            state_directory=str(self.config.daemon.state_directory),
+            callbacks=self._public_url,
+            config_version=self.configurations.version,
+            config_file=None if source is None else str(source),
+            systems=len(self.config.systems),
+            counts=counts_by_state(self.ledger),
+            in_flight=sum(lane.in_flight for lane in self.lanes.values()),
+            commits=self.ledger.commits,
+            stopping=self._stop.is_set(),
+        )
 
-    def _policy_of(self, system: str) -> Policy:
-        config = self.config.systems.get(system)
-        return self._departed.get(system, Policy()) if config is None else config.policy
+    def _make_book(self) -> PolicyBook:
+        config = self.config
+        policies = {**self._departed, **{name: system.policy for name, system in config.systems.items()}}
+        return PolicyBook(self.configurations.version, policies, config.unconfigured)
 
     def _callback_url(self, system: str, action_id: str) -> str:
         # whoever gets an address may soon call it: then its system is known without a look into the store
@@ -364,15 +391,3 @@ def _user_name(uid: int) -> str:
         return f"user:{pwd.getpwuid(uid).pw_name}"
     except KeyError:
         return f"uid:{uid}"
-
-
-def _plan_view(changes: ConfigDiff) -> dict[str, Any]:
-    return {
-        "added": list(changes.added),
-        "removed": list(changes.removed),
-        "changed": {
-            name: [{"key": item.key, "old": item.old, "new": item.new} for item in items]
-            for name, items in changes.changed.items()
-        },
-        "restart_required": list(changes.restart_required),
-    }

@@ -170,7 +170,7 @@ async def test_rule_10_the_three_outcomes_word_for_word(daemon: DaemonProcess, c
     assert (await daemon.call("show", id=exhausted))["state"] == "closed"
 
     configure(depot='retry.limit = 7\nretry.delay = "1h"')
-    assert (await daemon.call("reload"))["plan"]["closed"] == 0
+    assert (await daemon.call("reload"))["plan"]["actions"]["close"] == 0
     a = await daemon.call("show", id=exhausted)
     assert a["state"] == "closed"
     assert a["connection_error"]["text"].endswith("Tried 5 of 7 times. No further tries: closed unsuccessfully.")
@@ -190,9 +190,9 @@ async def test_rule_10_the_three_outcomes_word_for_word(daemon: DaemonProcess, c
         await daemon.call("retry", id=lowered)
         await tried(daemon, lowered, number)
     configure(depot='retry.limit = 4\nretry.delay = "1h"')
-    assert (await daemon.call("reload", plan=True))["plan"]["closed"] == 1
+    assert (await daemon.call("reload", plan=True))["plan"]["actions"]["close"] == 1
     assert (await daemon.call("show", id=lowered))["state"] == "pending"
-    assert (await daemon.call("reload"))["plan"]["closed"] == 1
+    assert (await daemon.call("reload"))["plan"]["actions"]["close"] == 1
     c = await daemon.call("show", id=lowered)
     assert (c["state"], c["resolution"]) == ("closed", "not_done_successfully")
     assert c["connection_error"]["text"].endswith("Tried 4 of 10 times. No further tries: closed unsuccessfully.")

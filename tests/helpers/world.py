@@ -15,6 +15,7 @@ from connectord.adapters import Adapter, AdapterSettings, Call, Outcome
 from connectord.config import SystemConfig
 from connectord.lanes.lane import Lane
 from connectord.ledger.ledger import Ledger
+from connectord.ledger.policies import PolicyBook
 from connectord.ledger.submission import Submission
 from connectord.lifecycle.policy import Policy, RetryPolicy
 from connectord.store.base import ActionRecord
@@ -92,10 +93,10 @@ async def world(
     writer = SqliteWriter(tmp_path / "connectord.db")
     reader = SqliteReader(tmp_path / "connectord.db")
 
-    def policy_of(name: str) -> Policy:
-        return box[0].policy
+    def policies() -> PolicyBook:
+        return PolicyBook(1, {"sys": box[0].policy})
 
-    ledger = Ledger(writer, executor=InlineExecutor(), clock=clock, rng=random.Random(7), policy_of=policy_of)
+    ledger = Ledger(writer, executor=InlineExecutor(), clock=clock, rng=random.Random(7), policies=policies)
     lane = Lane(
         config,
         adapter_class=ProgrammedAdapter,

@@ -226,8 +226,9 @@ def plan_text(plan: Mapping[str, Any], *, applied: bool) -> str:
     if not lines:
         lines.append("no changes to the systems")
     lines += [f"needs a restart: {clean(key)}" for key in plan.get("restart_required") or []]
-    if plan.get("closed"):
-        lines.append(f"actions {'closed' if applied else 'that would be closed'}: {clean(plan['closed'])}")
+    closed = (plan.get("actions") or {}).get("close")
+    if closed:
+        lines.append(f"actions {'closed' if applied else 'that would be closed'}: {clean(closed)}")
     lines.append("applied" if applied else "not applied")
     return "\n".join(lines)
 

@@ -23,7 +23,7 @@ from connectord.config.systems import SystemsReader
 from connectord.config.tables import Problems, Table
 from connectord.config.values import Config
 from connectord.errors import ConfigurationRefused, Problem
-from connectord.lifecycle.policy import RetryPolicy
+from connectord.lifecycle.policy import Policy, RetryPolicy
 
 FILE_NAME = "connectord.toml"
 SYSTEM_WIDE = Path("/etc/connectord/connectord.toml")
@@ -59,18 +59,27 @@ def find_config(explicit: Path | None, environ: Mapping[str, str], cwd: Path) ->
     raise ConfigurationRefused([Problem(str(candidates[0][0]), 0, _FILE, message)])
 
 
-def load_config(path: Path, *, adapters: Mapping[str, type[Adapter]], environ: Mapping[str, str]) -> Config:
-    """The configuration in the file at ``path``.
+def load_config(
+    path: Path,
+    *,
+    adapters: Mapping[str, type[Adapter]],
+    environ: Mapping[str, str],
+    text: bytes | None = None,
+    name: str | None = None,
+) -> Config:
+    """The configuration in the file at ``path`` or, where ``text`` is given, in a text as if it stood there.
 
-    ``adapters`` are the ones that systems may use, by name; ``environ`` gives ``STATE_DIRECTORY``,
-    ``RUNTIME_DIRECTORY``, ``CREDENTIALS_DIRECTORY`` and the variables that secrets name. Raises
-    :class:`ConfigurationRefused` with every problem at once, in the order of their lines; a syntax error hides
-    the others. A problem of the file as a whole has the key ``file``, one of TOML's syntax the key ``syntax``.
+    ``name`` is what problems call it; the path if left out. ``adapters`` are the ones that systems may use, by name;
+    ``environ`` gives ``STATE_DIRECTORY``, ``RUNTIME_DIRECTORY``, ``CREDENTIALS_DIRECTORY`` and the variables that
+    secrets name. Raises :class:`ConfigurationRefused` with every problem at once, in the order of their lines; a syntax
+    error hides the others. A problem of the file as a whole has the key ``file``, one of TOML's syntax the key
+    ``syntax``.
     """
-    content = _read(path)
-    document = _decode(path, content)
-    values = _parse(path, document)
-    problems = Problems(str(path), find_lines(document))
+    content = _read(path) if text is None else text
+    shown = path if name is None else Path(name)
+    document = _decode(shown, content)
+    values = _parse(shown, document)
+    problems = Problems(str(shown), find_lines(document))
     secrets = Secrets(environ, problems)
     root = Table(values, (), problems)
 
@@ -89,9 +98,11 @@ def load_config(path: Path, *, adapters: Mapping[str, type[Adapter]], environ: M
     return Config(
         source=path,
         digest=hashlib.sha256(content).hexdigest(),
+        text=content,
         daemon=daemon,
         callbacks=callbacks,
         systems=MappingProxyType(systems),
+        unconfigured=Policy(retry=retry, allocation=rules),
         notify=notify,
         control=control,
         secrets=secrets.values,

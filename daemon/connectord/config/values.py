@@ -122,16 +122,19 @@ class ControlSettings:
 class Config:
     """A whole configuration.
 
-    ``source`` is the file it came from, None if there was none. ``digest`` is the SHA-256 of the file's bytes in
-    hex; secrets are not part of it. ``systems`` is in the order of the file. ``secrets`` are the values that must
-    never show anywhere, none of them empty.
+    ``source`` is the file it came from, None if there was none. ``text`` has the file's bytes and ``digest`` their
+    SHA-256 in hex; secrets are not part of them. ``systems`` is in the order of the file. ``unconfigured`` is the
+    policy for actions of a system that the file does not have any more: the defaults for every system. ``secrets`` are
+    the values that must never show anywhere, none of them empty.
     """
 
     source: Path | None
     digest: str
     daemon: DaemonSettings
     callbacks: CallbackSettings
+    text: bytes = field(default=b"", repr=False)
     systems: Mapping[str, SystemConfig] = field(default_factory=lambda: MappingProxyType({}))
+    unconfigured: Policy = field(default_factory=Policy)
     notify: NotifySettings = field(default_factory=NotifySettings)
     control: ControlSettings = field(default_factory=ControlSettings)
     secrets: tuple[str, ...] = field(default=(), repr=False)

@@ -8,6 +8,7 @@ import msgspec
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Text = Annotated[str, msgspec.Meta(max_length=10_000)]
+Version = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 Ids = Annotated[list[Name], msgspec.Meta(min_length=1, max_length=10_000)]
 
 
@@ -109,9 +110,42 @@ class System(Params, frozen=True):
 
 
 class Reload(Params, frozen=True):
-    """``plan`` only says what a reload would do."""
+    """``plan`` only says what a reload would do. ``to`` takes the text of an older version instead of the file."""
 
     plan: bool = False
+    to: Version | None = None
+
+
+class ReloadEffects(Params, frozen=True):
+    """A page of the actions that the last reload concerned or, with ``plan``, that the next one would.
+
+    ``after`` is the ``next`` of the page before. ``limit`` is how many live actions a page looks through.
+    """
+
+    plan: bool = False
+    to: Version | None = None
+    after: Name | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=5000)] = 1000
+
+
+class ConfigHistory(Params, frozen=True):
+    """The configurations that were in force, the newest first; with ``before`` those older than that version."""
+
+    before: Version | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
+
+
+class ConfigShow(Params, frozen=True):
+    """The text of one version; of the running one without ``version``."""
+
+    version: Version | None = None
+
+
+class ConfigDiff(Params, frozen=True):
+    """What has changed from version ``a`` to version ``b``."""
+
+    a: Version
+    b: Version
 
 
 class WatchFilters(Params, frozen=True):

@@ -115,7 +115,7 @@ def encode_error(request_id: RequestId, code: int, message: str, data: dict[str,
     return msgspec.json.encode({"jsonrpc": "2.0", "id": request_id, "error": error}) + b"\n"
 
 
-def encode_notification(method: str, params: dict[str, Any]) -> bytes:
+def encode_notification(method: str, params: Any) -> bytes:
     """The line of a notification."""
     return msgspec.json.encode({"jsonrpc": "2.0", "method": method, "params": params}) + b"\n"
 

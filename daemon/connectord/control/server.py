@@ -33,7 +33,7 @@ from connectord.control.protocol import (
 from connectord.errors import AddressUnusable, StoreFailed
 
 Caller = TypeVar("Caller")
-Notify = Callable[[str, dict[str, Any]], Awaitable[None]]
+Notify = Callable[[str, Any], Awaitable[None]]
 Dispatch = Callable[[Caller, str, dict[str, Any], Notify], Awaitable[Any]]
 Authorize = Callable[[Peer], Caller | None]
 
@@ -252,7 +252,7 @@ class _Connection(Generic[Caller]):
         result = await self._dispatch(caller, request.method, request.params, self._notify)
         return encode_result(request.id, result)
 
-    async def _notify(self, method: str, params: dict[str, Any]) -> None:
+    async def _notify(self, method: str, params: Any) -> None:
         await self._send(encode_notification(method, params))
 
     async def _send(self, line: bytes) -> None:

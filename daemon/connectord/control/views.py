@@ -1,12 +1,13 @@
-"""What the control socket says of an action, a case, an attempt: interface.md's shapes, as plain dictionaries."""
+"""From what the store keeps to what the control socket says."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import msgspec
 
+from connectord.control import results as r
 from connectord.lifecycle.action import Action
 from connectord.lifecycle.wording import connection_error_text, state_label
 from connectord.store.base import ActionRecord, AttemptRow, CaseRecord, HistoryRow
@@ -16,81 +17,90 @@ LimitOf: TypeAlias = Callable[[str], int | None]
 """Today's retry limit of a system; None where it is not configured."""
 
 
-def action_view(record: ActionRecord, limit_of: LimitOf) -> dict[str, Any]:
+def action_view(record: ActionRecord, limit_of: LimitOf) -> r.Action:
     """An action, as ``show`` returns it."""
     action = record.action
-    limit = action.shown_limit(limit_of(action.system))
-    return {
-        "id": action.id,
-        "system": action.system,
-        "case": action.case_id,
-        "owner": action.owner,
-        "key": record.key,
-        "state": action.state.value,
-        "label": state_label(action),
-        "reason": action.reason,
-        "resolution": action.resolution,
-        "rejected_reason": action.rejected_reason,
-        "attempts": action.attempts,
-        "retry_limit": limit,
-        "submitted_at": rfc3339(action.submitted_at),
-        "due_at": _time(action.due_at),
-        "deadline": _time(action.deadline),
-        "closed_at": _time(action.closed_at),
-        "assigned_to": _assigned(action),
-        "data": msgspec.json.decode(record.data),
-        "response_data": msgspec.json.decode(record.response_data),
-        "rerun_of": record.rerun_of,
-        "held": limit_of(action.system) is None and action.closed_at is None,
-        "connection_error": _connection_error(action, limit),
-        "progress": _progress(action),
-        "late_responses": [
-            {
-                "at": rfc3339(late.at),
-                "status": late.status,
-                "reason": late.reason,
-                "data": msgspec.json.decode(late.data),
-            }
+    today = limit_of(action.system)
+    limit = action.shown_limit(today)
+    return r.Action(
+        id=action.id,
+        system=action.system,
+        case=action.case_id,
+        owner=action.owner,
+        key=record.key,
+        state=action.state.value,
+        label=state_label(action),
+        reason=None if action.reason is None else action.reason.value,
+        resolution=None if action.resolution is None else action.resolution.value,
+        rejected_reason=action.rejected_reason,
+        attempts=action.attempts,
+        retry_limit=limit,
+        submitted_at=rfc3339(action.submitted_at),
+        due_at=_time(action.due_at),
+        deadline=_time(action.deadline),
+        todo_at=_time(action.todo_at),
+        closed_at=_time(action.closed_at),
+        assigned_to=_assigned(action),
+        data=msgspec.json.decode(record.data),
+        response_data=msgspec.json.decode(record.response_data),
+        rerun_of=record.rerun_of,
+        held=today is None and action.closed_at is None,
+        connection_error=_connection_error(action, limit),
+        progress=_progress(action),
+        late_responses=[
+            r.LateResponse(
+                at=rfc3339(late.at), status=late.status, reason=late.reason, data=msgspec.json.decode(late.data)
+            )
             for late in record.late_responses
         ],
-    }
+    )
 
 
-def case_view(case: CaseRecord, limit_of: LimitOf) -> dict[str, Any]:
+def case_view(case: CaseRecord, limit_of: LimitOf) -> r.Case:
     """A case with its actions, the newest first."""
-    return {
-        "id": case.id,
-        "owner": case.owner,
-        "data": msgspec.json.decode(case.data),
-        "actions": [action_view(record, limit_of) for record in case.actions],
-    }
+    return r.Case(
+        id=case.id,
+        owner=case.owner,
+        data=msgspec.json.decode(case.data),
+        actions=[action_view(record, limit_of) for record in case.actions],
+    )
 
 
-def history_view(row: HistoryRow) -> dict[str, Any]:
-    """One change, as ``history`` and ``watch`` return it."""
+def history_view(row: HistoryRow) -> r.Change:
+    """One change, as ``history`` returns it."""
+    return r.Change(**_change(row))
+
+
+def event_view(row: HistoryRow) -> r.Event:
+    """One change, as ``watch`` tells it."""
+    return r.Event(**_change(row), system=row.system, case=row.case_id)
+
+
+def attempt_view(row: AttemptRow) -> r.Attempt:
+    """One attempt."""
+    return r.Attempt(
+        number=row.number,
+        manual=row.manual,
+        started_at=rfc3339(row.started_at),
+        ended_at=_time(row.ended_at),
+        outcome=cast("Any", row.outcome),
+        message=row.message,
+    )
+
+
+def _change(row: HistoryRow) -> dict[str, Any]:
     return {
         "seq": row.seq,
         "action": row.action_id,
         "at": rfc3339(row.at),
-        "from": row.from_state,
+        "from_": row.from_state,
         "to": row.to_state,
         "event": row.event,
         "rules": row.rules,
         "why": row.why,
         "who": row.who,
         "note": row.note,
-    }
-
-
-def attempt_view(row: AttemptRow) -> dict[str, Any]:
-    """One attempt."""
-    return {
-        "number": row.number,
-        "manual": row.manual,
-        "started_at": rfc3339(row.started_at),
-        "ended_at": _time(row.ended_at),
-        "outcome": row.outcome,
-        "message": row.message,
+        "config_version": row.config_version,
     }
 
 
@@ -105,24 +115,20 @@ def _assigned(action: Action) -> dict[str, str] | None:
     return {"user": assignee.user} if assignee.user is not None else {"queue": assignee.queue or ""}
 
 
-def _connection_error(action: Action, limit: int | None) -> dict[str, Any] | None:
+def _connection_error(action: Action, limit: int | None) -> r.ConnectionError | None:
     if action.error_at is None:
         return None
-    return {
-        "at": rfc3339(action.error_at),
-        "message": action.error_message,
-        "next_try_at": _time(action.due_at),
-        "attempts": action.attempts,
-        "retry_limit": limit,
-        "text": connection_error_text(action, limit),
-    }
+    return r.ConnectionError(
+        at=rfc3339(action.error_at),
+        message=action.error_message,
+        next_try_at=_time(action.due_at),
+        attempts=action.attempts,
+        retry_limit=limit,
+        text=connection_error_text(action, limit),
+    )
 
 
-def _progress(action: Action) -> dict[str, Any] | None:
+def _progress(action: Action) -> r.Progress | None:
     if action.progress_at is None:
         return None
-    return {
-        "at": rfc3339(action.progress_at),
-        "text": action.progress_text,
-        "percent": action.progress_percent,
-    }
+    return r.Progress(at=rfc3339(action.progress_at), text=action.progress_text, percent=action.progress_percent)

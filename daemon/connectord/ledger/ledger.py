@@ -18,12 +18,12 @@ from connectord.clock import Alarm, Clock
 from connectord.errors import Overloaded, RequestError, StoreError, StoreFailed, StoreFull
 from connectord.ledger import operations as op
 from connectord.ledger.ids import IdSource
+from connectord.ledger.policies import PolicyBook
 from connectord.ledger.submission import Submission
 from connectord.ledger.unit import Consequences, Unit
 from connectord.ledger.watchers import Watchers
 from connectord.lifecycle.action import Action, State
 from connectord.lifecycle.events import Event
-from connectord.lifecycle.policy import Policy
 from connectord.lifecycle.transitions import Transition
 from connectord.store.base import Executor, HistoryRow, WriteStore
 
@@ -62,14 +62,14 @@ class Ledger:
         executor: Executor,
         clock: Clock,
         rng: random.Random,
-        policy_of: Callable[[str], Policy],
+        policies: Callable[[], PolicyBook],
     ) -> None:
         self._store = store
         self._executor = executor
         self._clock = clock
         self._rng = rng
         self._ids = IdSource(rng)
-        self._policy_of = policy_of
+        self._policies = policies
         self._last_seq = store.last_seq()
         self._send, self._receive = trio.open_memory_channel[_Request](QUEUE_LIMIT)
         self._lane_alarms: dict[str, Alarm] = {}
@@ -80,6 +80,11 @@ class Ledger:
         """How many actions of (system, state) there are, for the live states; read once, then kept by commits."""
         self.commits = 0
         """Commits that changed an action."""
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the newest row of the history; 0 where there is none."""
+        return self._last_seq
 
     def lane_alarm(self, system: str) -> Alarm:
         """The alarm that goes off when an action of the system is due."""
@@ -124,7 +129,7 @@ class Ledger:
             now=self._clock.now_ms(),
             rng=self._rng,
             ids=self._ids,
-            policy_of=self._policy_of,
+            policies=self._policies(),
             last_seq=self._last_seq,
         )
         outcomes: list[tuple[Any, Exception | None]] = []

@@ -14,10 +14,14 @@ from connectord.ledger.unit import Unit
 from connectord.lifecycle import events as on
 from connectord.lifecycle.action import Action, State
 from connectord.lifecycle.transitions import Transition
-from connectord.store.base import OutboxItem
+from connectord.store.base import ConfigRecord, OutboxItem
 
 SLICE = 500
 """How many actions one operation over many touches at a time, so that nobody waits long behind it."""
+
+
+CONFIG_TEXTS_KEPT = 200
+"""How many configurations keep their text, so that frequent changes of a large file do not fill the disk."""
 
 
 class Operation(Protocol):
@@ -129,7 +133,7 @@ class EnforceLimit:
 
     def perform(self, unit: Unit) -> Slice:
         unit.flush()
-        limit = unit.policy_of(self.system).retry.limit
+        limit = unit.policies.of(self.system).retry.limit
         ids = unit.store.over_limit_ids(self.system, limit, SLICE)
         for action_id in ids:
             unit.apply(action_id, on.LimitChanged(), self.who)
@@ -166,6 +170,28 @@ class Rerun:
             data = msgspec.json.decode(record.data) if record is not None else {}
             submissions.append(Submission(action.system, action.case_id, action.owner, data=data, rerun_of=action_id))
         return [unit.submit(submission, self.who) for submission in submissions]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordConfig:
+    """Keep a configuration that comes into force, and give its version.
+
+    The text that was in force last keeps its number, so that a mere restart makes no version.
+    """
+
+    digest: str
+    text: bytes
+    who: str
+    back_to: int | None = None
+
+    def perform(self, unit: Unit) -> int:
+        last = unit.store.last_config()
+        if last is not None and last.digest == self.digest:
+            return last.version
+        version = 1 if last is None else last.version + 1
+        record = ConfigRecord(version, unit.now, self.who, self.digest, self.text, self.back_to)
+        unit.store.insert_config(record, CONFIG_TEXTS_KEPT)
+        return version
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
 
 from connectord.errors import KeyConflict, NotFound
 from connectord.ledger.ids import IdSource
+from connectord.ledger.policies import PolicyBook
 from connectord.ledger.submission import Submission, payload_digest
 from connectord.lifecycle import effects as effect
 from connectord.lifecycle.action import Action, State
 from connectord.lifecycle.events import Event
-from connectord.lifecycle.policy import Policy
 from connectord.lifecycle.steps import Moment
 from connectord.lifecycle.transitions import Transition, decide
-from connectord.lifecycle.wording import notice_text
+from connectord.lifecycle.wording import happened_text, notice_text
 from connectord.store.base import (
     AttemptEnd,
     AttemptRow,
@@ -58,12 +57,12 @@ class Unit:
         now: int,
         rng: random.Random,
         ids: IdSource,
-        policy_of: Callable[[str], Policy],
+        policies: PolicyBook,
         last_seq: int,
     ) -> None:
         self.store = store
         self.now = now
-        self.policy_of = policy_of
+        self.policies = policies
         self.last_seq = last_seq
         self.consequences = Consequences()
         self._rng = rng
@@ -87,14 +86,15 @@ class Unit:
     def apply(self, action_id: str, event: Event, who: str, note: str | None = None) -> Transition:
         """Let ``event`` happen to the action. Raises :class:`NotFound` or ``Refused``; then nothing changed."""
         before = self.load(action_id)
-        moment = Moment(self.now, self.policy_of(before.system), self._rng.random())
+        moment = Moment(self.now, self.policies.of(before.system), self._rng.random())
         transition = decide(before, event, moment)
         after = transition.action
         if after is not before:
             self._change(before, after)
         if transition.row.history:
             row = transition.row
-            self._record(action_id, before.state, after.state, type(event).__name__, row.rules, row.why, who, note)
+            why = happened_text(row.why, event)
+            self._record(action_id, before.state, after.state, type(event).__name__, row.rules, why, who, note)
         for item in transition.effects:
             self._gather(after, item)
         return transition
@@ -200,6 +200,7 @@ class Unit:
             why,
             who,
             note,
+            self.policies.version,
             action.system,
             action.case_id,
             action.attempts,
@@ -217,7 +218,8 @@ class Unit:
                     AttemptEnd(action.id, item.number, self.now, item.outcome.value, item.message)
                 )
             case effect.MergeData():
-                writes.merges.append(DataMerge(action.id, action.case_id, dict(item.data), self.now))
+                # the row of the history that this merge belongs to was recorded just now
+                writes.merges.append(DataMerge(self.last_seq, action.id, action.case_id, dict(item.data), self.now))
             case effect.KeepLateResponse():
                 data = msgspec.json.encode(item.data).decode()
                 writes.late_responses.append(
@@ -225,7 +227,7 @@ class Unit:
                 )
             case effect.NotifyOwner():
                 owner = self._owner(action)
-                limit = action.shown_limit(self.policy_of(action.system).retry.limit)
+                limit = action.shown_limit(self.policies.of(action.system).retry.limit)
                 text = notice_text(action, item.notice, limit)
                 writes.outbox.append(OutboxRow(action.id, action.case_id, owner, item.notice.value, self.now, text))
                 self.consequences.outbox = True

@@ -77,6 +77,8 @@ class Action:
     """The queue that a To Do action was allocated to; where it goes back to when it is released."""
     user: str | None = None
     """Who has it, or is meant to take it."""
+    todo_at: int | None = None
+    """Since when it needs a person (rules 3 and 4); kept once it is closed."""
     closed_at: int | None = None
 
     @property

@@ -129,6 +129,7 @@ def _hand_to_people(action: Action, reason: Reason, moment: Moment, **changes: A
         action,
         state=State.TODO,
         reason=reason,
+        todo_at=moment.now,
         queue=assignee.queue,
         user=assignee.user,
         due_at=None,

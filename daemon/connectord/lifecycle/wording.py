@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from connectord.lifecycle.action import Action, Reason, Resolution, State
 from connectord.lifecycle.effects import Notice
+from connectord.lifecycle.events import Assigned, Event, Took
 
 _STATES = {
     State.PENDING: "Pending",
@@ -43,6 +44,17 @@ def closed_label(action: Action) -> str | None:
     """How a view marks a closed action: 'Closed - Not Done Successfully'. None while it is not closed."""
     resolution = resolution_label(action.resolution)
     return None if resolution is None else f"{_STATES[State.CLOSED]} - {resolution}"
+
+
+def happened_text(why: str, event: Event) -> str:
+    """What the history says of an event: the table's words, and whom it was about."""
+    match event:
+        case Took():
+            return f"{why}: {event.user}"
+        case Assigned():
+            return f"{why}: to queue {event.queue}" if event.user is None else f"{why}: to user {event.user}"
+        case _:
+            return why
 
 
 def format_time(at_ms: int) -> str:

@@ -66,6 +66,8 @@ class HistoryRow:
     why: str
     who: str
     note: str | None
+    config_version: int | None = None
+    """The version of the configuration that was in force; None where it was not kept yet."""
     system: str | None = None
     case_id: str | None = None
     attempt: int = 0
@@ -119,8 +121,12 @@ class CaseChange:
 
 @dataclass(frozen=True, slots=True)
 class DataMerge:
-    """Custom data to be merged into an action's and its case's, top-level field by field."""
+    """Custom data to be merged into an action's and its case's, top-level field by field.
 
+    ``seq`` is the row of the history that brought it.
+    """
+
+    seq: int
     action_id: str
     case_id: str | None
     data: dict[str, Any]
@@ -146,6 +152,30 @@ class OutboxItem:
     seq: int
     row: OutboxRow
     tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigRecord:
+    """One configuration that was in force. ``back_to`` is the older version whose text it has, if one went back."""
+
+    version: int
+    at: int
+    who: str
+    digest: str
+    text: bytes | None
+    """None once it is too old to be kept."""
+    back_to: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitCounts:
+    """Of a system's live actions: how many are pending, how many of them were tried as often as the new limit
+    allows, how many are attempting, and of how many others the shown limit is another one."""
+
+    pending: int
+    over_limit: int
+    attempting: int
+    shown: int
 
 
 @dataclass(slots=True)
@@ -226,6 +256,8 @@ class WriteStore(Protocol):
     def outbox_delivered(self, seq: int, at: int) -> None: ...
     def outbox_failed(self, seq: int, error: str, next_try_at: int) -> None: ...
     def set_paused(self, system: str, paused: bool, at: int, who: str) -> None: ...
+    def last_config(self) -> ConfigRecord | None: ...
+    def insert_config(self, record: ConfigRecord, keep_texts: int) -> None: ...
     def close(self) -> None: ...
 
 
@@ -240,6 +272,10 @@ class ReadStore(Protocol):
     def history_after(self, seq: int, limit: int) -> Sequence[HistoryRow]: ...
     def attempts(self, action_id: str) -> Sequence[AttemptRow]: ...
     def paused_systems(self) -> dict[str, str]: ...
-    def count_over_limit(self, system: str, attempts: int) -> int: ...
+    def live_page(self, state: str, after: str, limit: int) -> Sequence[Action]: ...
+    def limit_counts(self, system: str, before: int | None, after: int | None) -> LimitCounts: ...
+    def closed_by_limit(self, version: int, after_seq: int, limit: int) -> Sequence[tuple[int, Action]]: ...
+    def configs(self, before: int | None, limit: int) -> Sequence[ConfigRecord]: ...
+    def config(self, version: int) -> ConfigRecord | None: ...
     def closed_ids(self, filters: Filters, limit: int) -> Sequence[str]: ...
     def close(self) -> None: ...

@@ -6,12 +6,44 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from connectord.store.base import ActionRecord, AttemptRow, CaseRecord, Filters, HistoryRow, LateResponse
+from connectord.lifecycle.action import Action
+from connectord.store.base import (
+    ActionRecord,
+    AttemptRow,
+    CaseRecord,
+    ConfigRecord,
+    Filters,
+    HistoryRow,
+    LateResponse,
+    LimitCounts,
+)
 from connectord.store.sqlite_connection import open_reader, translate_errors
-from connectord.store.sqlite_rows import ACTION_WIDTH, SELECT_ACTION, action_from
+from connectord.store.sqlite_rows import ACTION_WIDTH, SELECT_ACTION, SELECT_CONFIG, action_from
 
 _RECORD = f"SELECT {SELECT_ACTION}, a.key, a.rerun_of, a.data, a.response_data FROM actions a"  # noqa: S608
-_HISTORY = "SELECT seq, action_id, at, from_state, to_state, event, rules, why, who, note FROM history"
+_HISTORY = "SELECT seq, action_id, at, from_state, to_state, event, rules, why, who, note, config_version FROM history"
+
+# the indexes are named because SQLite, without statistics, may take another one and read every row
+_LIVE_PAGE = (
+    f"SELECT {SELECT_ACTION} FROM actions a INDEXED BY actions_live "  # noqa: S608
+    "WHERE a.state = ? AND a.state <> 'closed' AND a.id > ? ORDER BY a.id LIMIT ?"
+)
+# rule 10: what is shown is the larger of the system's limit, if it has one, and the one at the last failure
+_LIMIT_COUNTS = (
+    "SELECT state, count(*), sum(max(coalesce(limit_at_failure, ?), coalesce(?, limit_at_failure)) IS NOT "
+    "max(coalesce(limit_at_failure, ?), coalesce(?, limit_at_failure))) FROM actions INDEXED BY actions_live "
+    "WHERE state IN ('pending', 'attempting', 'waiting', 'todo', 'in_progress') AND state <> 'closed' AND system = ? "
+    "GROUP BY state"
+)
+_COUNT_OVER_LIMIT = (
+    "SELECT count(*) FROM actions INDEXED BY actions_retrying "
+    "WHERE state = 'pending' AND attempts > 0 AND system = ? AND attempts >= ?"
+)
+_CLOSED_BY_LIMIT = (
+    f"SELECT {SELECT_ACTION}, h.seq FROM history h INDEXED BY history_limit_changed "  # noqa: S608
+    "JOIN actions a ON a.id = h.action_id "
+    "WHERE h.config_version = ? AND h.event = 'LimitChanged' AND h.seq > ? ORDER BY h.seq LIMIT ?"
+)
 
 _CONDITIONS = {
     "state": "a.state = ?",
@@ -79,12 +111,26 @@ class SqliteReader:
     def paused_systems(self) -> dict[str, str]:
         return {row[0]: row[1] for row in self._all("SELECT system, who FROM paused_systems")}
 
-    def count_over_limit(self, system: str, attempts: int) -> int:
-        sql = (
-            "SELECT count(*) FROM actions INDEXED BY actions_retrying "
-            "WHERE state = 'pending' AND attempts > 0 AND system = ? AND attempts >= ?"
-        )
-        return int(self._all(sql, system, attempts)[0][0])
+    def live_page(self, state: str, after: str, limit: int) -> Sequence[Action]:
+        return [action_from(row) for row in self._all(_LIVE_PAGE, state, after, limit)]
+
+    def limit_counts(self, system: str, before: int | None, after: int | None) -> LimitCounts:
+        found = {row[0]: row[1:] for row in self._all(_LIMIT_COUNTS, before, before, after, after, system)}
+        over = 0 if after is None else self._all(_COUNT_OVER_LIMIT, system, after)[0][0]
+        pending, _ = found.pop("pending", (0, 0))
+        attempting, _ = found.pop("attempting", (0, 0))
+        return LimitCounts(pending, over, attempting, sum(shown for _, shown in found.values()))
+
+    def closed_by_limit(self, version: int, after_seq: int, limit: int) -> Sequence[tuple[int, Action]]:
+        return [(row[-1], action_from(row)) for row in self._all(_CLOSED_BY_LIMIT, version, after_seq, limit)]
+
+    def configs(self, before: int | None, limit: int) -> Sequence[ConfigRecord]:
+        sql = f"{SELECT_CONFIG} WHERE version < ? ORDER BY version DESC LIMIT ?"
+        return [ConfigRecord(*row) for row in self._all(sql, 2**63 - 1 if before is None else before, limit)]
+
+    def config(self, version: int) -> ConfigRecord | None:
+        rows = self._all(f"{SELECT_CONFIG} WHERE version = ?", version)
+        return ConfigRecord(*rows[0]) if rows else None
 
     def closed_ids(self, filters: Filters, limit: int) -> Sequence[str]:
         where, args = _where(filters)

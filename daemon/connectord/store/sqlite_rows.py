@@ -14,6 +14,8 @@ ACTION_COLUMNS = tuple(field.name for field in fields(Action))
 SELECT_ACTION = ", ".join(f"a.{name}" for name in ACTION_COLUMNS)
 ACTION_WIDTH = len(ACTION_COLUMNS)
 
+SELECT_CONFIG = "SELECT version, at, who, digest, text, back_to FROM config_versions"
+
 _STATE = ACTION_COLUMNS.index("state")
 _REASON = ACTION_COLUMNS.index("reason")
 _RESOLUTION = ACTION_COLUMNS.index("resolution")

@@ -11,6 +11,7 @@ import msgspec
 from connectord.lifecycle.action import Action
 from connectord.store.base import (
     ActionRecord,
+    ConfigRecord,
     DataMerge,
     DueAction,
     KeyHolder,
@@ -24,6 +25,7 @@ from connectord.store.sqlite_rows import (
     ACTION_WIDTH,
     MUTABLE_COLUMNS,
     SELECT_ACTION,
+    SELECT_CONFIG,
     action_from,
     row_from,
 )
@@ -61,8 +63,8 @@ _UPSERT_CASE = (
     "SET owner = excluded.owner, updated_at = excluded.updated_at WHERE excluded.owner IS NOT NULL"
 )
 _INSERT_HISTORY = (
-    "INSERT INTO history (seq, action_id, at, from_state, to_state, event, rules, why, who, note) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO history (seq, action_id, at, from_state, to_state, event, rules, why, who, note, config_version) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _INSERT_ATTEMPT = "INSERT INTO attempts (action_id, number, manual, started_at) VALUES (?, ?, ?, ?)"
 _END_ATTEMPT = (
@@ -130,8 +132,6 @@ class SqliteWriter:
                 _UPDATE_ACTION,
                 [(*row_from(action, MUTABLE_COLUMNS), action.id) for action in changes.updated.values()],
             )
-        for merge in changes.merges:
-            self._merge(merge)
         if changes.attempts:
             many(
                 _INSERT_ATTEMPT,
@@ -165,10 +165,13 @@ class SqliteWriter:
                         row.why,
                         row.who,
                         row.note,
+                        row.config_version,
                     )
                     for row in changes.history
                 ],
             )
+        for merge in changes.merges:
+            self._merge(merge)
         if changes.outbox:
             many(
                 _INSERT_OUTBOX,
@@ -180,6 +183,7 @@ class SqliteWriter:
 
     def _merge(self, merge: DataMerge) -> None:
         execute = self._connection.execute
+        execute("INSERT INTO merges (seq, data) VALUES (?, ?)", (merge.seq, _encode(merge.data)))
         row = execute("SELECT data FROM actions WHERE id = ?", (merge.action_id,)).fetchone()
         execute(
             "UPDATE actions SET data = ?, response_data = ? WHERE id = ?",
@@ -269,6 +273,24 @@ class SqliteWriter:
             self._run("INSERT OR IGNORE INTO paused_systems (system, at, who) VALUES (?, ?, ?)", system, at, who)
         else:
             self._run("DELETE FROM paused_systems WHERE system = ?", system)
+
+    # -- configurations
+
+    def last_config(self) -> ConfigRecord | None:
+        row = self._one(f"{SELECT_CONFIG} ORDER BY version DESC LIMIT 1")
+        return None if row is None else ConfigRecord(*row)
+
+    def insert_config(self, record: ConfigRecord, keep_texts: int) -> None:
+        self._run(
+            "INSERT INTO config_versions (version, at, who, digest, text, back_to) VALUES (?, ?, ?, ?, ?, ?)",
+            record.version,
+            record.at,
+            record.who,
+            record.digest,
+            record.text,
+            record.back_to,
+        )
+        self._run("UPDATE config_versions SET text = NULL WHERE version <= ?", record.version - keep_texts)
 
     def close(self) -> None:
         self._connection.close()

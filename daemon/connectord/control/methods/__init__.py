@@ -1,0 +1,44 @@
+"""The control socket's methods: what each one does, after the caller's role and the parameters were checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from connectord.control.methods.actions import ActionMethods
+from connectord.control.methods.base import Call, Caller, MethodGroup, Notify, Services
+from connectord.control.methods.configuration import ConfigurationMethods
+from connectord.control.methods.daemon import DaemonMethods
+from connectord.control.methods.people import PeopleMethods
+from connectord.control.protocol import unknown_method
+from connectord.control.signatures import SIGNATURES
+from connectord.errors import InvalidRequest, NotAllowed
+
+__all__ = ["Caller", "Methods", "Services"]
+
+_GROUPS: tuple[type[MethodGroup], ...] = (ActionMethods, PeopleMethods, DaemonMethods, ConfigurationMethods)
+
+
+class Methods:
+    """Dispatches a request to its method, after checking the caller's role and the parameters."""
+
+    def __init__(self, services: Services) -> None:
+        self.table: dict[str, Call] = {}
+        for group in _GROUPS:
+            self.table.update(group(services).calls())
+
+    async def dispatch(self, caller: Caller, name: str, params: dict[str, Any], notify: Notify) -> Any:
+        """Call the method ``name``. Raises the :class:`connectord.errors.RequestError` that says what is wrong."""
+        call, signature = self.table.get(name), SIGNATURES.get(name)
+        if call is None or signature is None:
+            raise unknown_method(name, self.table)
+        if caller.role < signature.role:
+            raise NotAllowed(
+                f"{name} needs the role {signature.role.name.lower()}; {caller.name} is {caller.role.name.lower()}"
+            )
+        try:
+            checked = msgspec.convert(params, signature.params)
+        except msgspec.ValidationError as error:
+            raise InvalidRequest(f"{name}: {error}") from error
+        return await call(checked, caller, notify)

@@ -1,0 +1,117 @@
+"""Submitting actions, looking at them, trying them again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from connectord.control import params as p
+from connectord.control import results as r
+from connectord.control.methods.base import Call, Caller, MethodGroup, Notify
+from connectord.control.views import action_view, attempt_view, case_view, history_view
+from connectord.errors import InvalidRequest, NotFound, Refused
+from connectord.ledger.operations import Rerun
+from connectord.ledger.submission import Submission
+from connectord.lifecycle import events as on
+from connectord.lifecycle.action import State
+from connectord.store.base import Filters
+from connectord.times import parse_rfc3339
+
+RERUN_LIMIT = 10_000
+CASE_ACTIONS_SHOWN = 1000
+
+
+class ActionMethods(MethodGroup):
+    """The methods about actions and cases."""
+
+    def calls(self) -> Mapping[str, Call]:
+        return {
+            "submit": self._submit,
+            "submit_many": self._submit_many,
+            "list": self._list,
+            "show": self._show,
+            "history": self._history,
+            "attempts": self._attempts,
+            "case": self._case,
+            "retry": self._retry,
+            "rerun": self._rerun,
+        }
+
+    async def _submit(self, params: p.Submit, caller: Caller, notify: Notify) -> r.Action:
+        return (await self._submit_all([params], caller))[0]
+
+    async def _submit_many(self, params: p.SubmitMany, caller: Caller, notify: Notify) -> r.Actions:
+        return r.Actions(actions=await self._submit_all(params.actions, caller))
+
+    async def _submit_all(self, items: Sequence[p.Submit], caller: Caller) -> list[r.Action]:
+        submissions = []
+        for item in items:
+            if self._services.limit_of(item.system) is None:
+                names = ", ".join(view.name for view in self._services.systems_view()) or "none"
+                raise NotFound(f"there is no system {item.system!r} in connectord.toml; configured are: {names}")
+            due_at = None if item.due_at is None else parse_rfc3339(item.due_at, "due_at")
+            submissions.append(Submission(item.system, item.case, item.owner, item.key, item.data or {}, due_at))
+        actions = await self._services.ledger.submit(submissions, caller.name)
+        return await self._views([action.id for action in actions])
+
+    async def _list(self, params: p.List, caller: Caller, notify: Notify) -> r.ActionPage:
+        since = None if params.since is None else parse_rfc3339(params.since, "since")
+        filters = Filters(params.state, params.system, params.case, params.reason, params.resolution, since)
+        limit = params.limit
+        records = await self._services.read(lambda store: store.list_records(filters, params.after, limit + 1))
+        page = records[:limit]
+        return r.ActionPage(
+            actions=[action_view(record, self._services.limit_of) for record in page],
+            next=page[-1].action.id if len(records) > limit else None,
+        )
+
+    async def _show(self, params: p.ById, caller: Caller, notify: Notify) -> r.Action:
+        return (await self._views([params.id]))[0]
+
+    async def _history(self, params: p.ById, caller: Caller, notify: Notify) -> r.History:
+        rows = await self._services.read(lambda store: store.history(params.id))
+        if not rows:
+            # every action has a history from its submission on
+            raise NotFound(f"there is no action {params.id}")
+        return r.History(history=[history_view(row) for row in rows])
+
+    async def _attempts(self, params: p.ById, caller: Caller, notify: Notify) -> r.Attempts:
+        rows = await self._services.read(lambda store: store.attempts(params.id))
+        if not rows:
+            await self._must_exist(params.id)
+        return r.Attempts(attempts=[attempt_view(row) for row in rows])
+
+    async def _must_exist(self, action_id: str) -> None:
+        if await self._services.read(lambda store: store.system_of(action_id)) is None:
+            raise NotFound(f"there is no action {action_id}")
+
+    async def _case(self, params: p.ById, caller: Caller, notify: Notify) -> r.Case:
+        case = await self._services.read(lambda store: store.case(params.id, CASE_ACTIONS_SHOWN))
+        if case is None:
+            raise NotFound(f"there is no case {params.id}")
+        return case_view(case, self._services.limit_of)
+
+    async def _retry(self, params: p.ById, caller: Caller, notify: Notify) -> r.Action:
+        record = await self._services.read(lambda store: store.record(params.id))
+        if record is not None and record.action.state is State.PENDING:
+            system = record.action.system
+            if self._services.limit_of(system) is None:
+                raise Refused("pending", f"the system {system} is not configured any more; its actions are held")
+            if self._services.is_paused(system):
+                raise Refused("pending", f"the system {system} is paused; connectorctl resume {system} lets it go on")
+        return await self._apply(params.id, on.RetryRequested(), caller)
+
+    async def _rerun(self, params: p.Rerun, caller: Caller, notify: Notify) -> r.Rerun:
+        if (params.ids is None) == (params.filters is None):
+            raise InvalidRequest("rerun: give ids or filters, one of the two")
+        if params.ids is not None:
+            ids: Sequence[str] = params.ids
+        else:
+            chosen = params.filters or p.RerunFilters()
+            since = None if chosen.since is None else parse_rfc3339(chosen.since, "since")
+            filters = Filters(system=chosen.system, resolution=chosen.resolution, since=since)
+            ids = await self._services.read(lambda store: store.closed_ids(filters, RERUN_LIMIT))
+        if params.dry_run:
+            return r.Rerun(count=len(ids), actions=[])
+        actions = cast("list[Any]", await self._services.ledger.perform_at_once(Rerun(ids, caller.name))) if ids else []
+        return r.Rerun(count=len(actions), actions=await self._views([action.id for action in actions]))

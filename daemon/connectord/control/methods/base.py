@@ -1,0 +1,74 @@
+"""What every method of the control socket has at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from connectord.control import results as r
+from connectord.control.peers import Role
+from connectord.control.views import action_view
+from connectord.errors import NotFound
+from connectord.ledger.ledger import Ledger
+from connectord.lifecycle import events as on
+from connectord.store.base import ReadStore
+
+T = TypeVar("T")
+Notify: TypeAlias = Callable[[str, Any], Awaitable[None]]
+"""Sends a notification: its method and its parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is at the other end of the control socket."""
+
+    name: str
+    role: Role
+
+
+Call: TypeAlias = Callable[[Any, Caller, Notify], Awaitable[Any]]
+"""A method: takes the checked parameters, gives what is answered, raises a ``RequestError``."""
+
+
+class Services(Protocol):
+    """What the methods need of the daemon."""
+
+    @property
+    def ledger(self) -> Ledger: ...
+    async def read(self, question: Callable[[ReadStore], T]) -> T: ...
+    def limit_of(self, system: str) -> int | None: ...
+    def is_paused(self, system: str) -> bool: ...
+    def systems_view(self) -> list[r.System]: ...
+    def status_view(self) -> r.Status: ...
+    async def pause(self, system: str, paused: bool, who: str) -> None: ...
+    async def reload(self, *, plan: bool, to: int | None, who: str) -> r.Reload: ...
+    async def reload_effects(self, *, plan: bool, to: int | None, after: str | None, limit: int) -> r.EffectPage: ...
+    async def config_history(self, *, before: int | None, limit: int) -> r.ConfigVersions: ...
+    async def config_show(self, version: int | None) -> r.ConfigText: ...
+    async def config_diff(self, a: int, b: int) -> r.ConfigDifference: ...
+    def request_stop(self, *, now: bool) -> None: ...
+
+
+class MethodGroup:
+    """Some methods that belong together. A subclass names them in :meth:`calls`."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def calls(self) -> Mapping[str, Call]:
+        """The methods of this group by name."""
+        raise NotImplementedError
+
+    async def _views(self, ids: Sequence[str]) -> list[r.Action]:
+        records = await self._services.read(lambda store: [store.record(action_id) for action_id in ids])
+        views = []
+        for action_id, record in zip(ids, records, strict=True):
+            if record is None:
+                raise NotFound(f"there is no action {action_id}")
+            views.append(action_view(record, self._services.limit_of))
+        return views
+
+    async def _apply(self, action_id: str, event: on.Event, caller: Caller, note: str | None = None) -> r.Action:
+        await self._services.ledger.apply(action_id, event, caller.name, note)
+        return (await self._views([action_id]))[0]

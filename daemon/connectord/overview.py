@@ -1,0 +1,49 @@
+"""The daemon and its systems at a glance, from what is in memory: no look into the store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+from connectord.config import Config
+from connectord.control import results as r
+from connectord.lanes.lane import Lane
+from connectord.ledger.ledger import Ledger
+
+
+def systems_view(config: Config, lanes: Mapping[str, Lane], ledger: Ledger, paused: Collection[str]) -> list[r.System]:
+    """Every configured system, and every other one that still has actions (they are held)."""
+    held = {system for (system, _), count in ledger.counts.items() if count > 0} - set(config.systems)
+    return [
+        _system(name, config, lanes.get(name), ledger, paused=name in paused)
+        for name in [*config.systems, *sorted(held)]
+    ]
+
+
+def counts_by_state(ledger: Ledger) -> dict[str, int]:
+    """How many actions there are in each live state."""
+    totals: Counter[str] = Counter()
+    for (_, state), count in ledger.counts.items():
+        totals[state] += count
+    return dict(totals)
+
+
+def _system(name: str, config: Config, lane: Lane | None, ledger: Ledger, *, paused: bool) -> r.System:
+    counts = ledger.counts
+    system = config.systems.get(name)
+    health = "held: not configured" if lane is None else ("paused" if lane.paused else lane.health.state)
+    return r.System(
+        name=name,
+        adapter=None if lane is None else lane.config.adapter,
+        state="held" if lane is None else "paused" if lane.paused else "running",
+        health=health,
+        last_error=None if lane is None else lane.health.last_error,
+        pending=counts[name, "pending"],
+        waiting=counts[name, "waiting"],
+        todo=counts[name, "todo"],
+        in_progress=counts[name, "in_progress"],
+        in_flight=0 if lane is None else lane.in_flight,
+        concurrency=None if lane is None else lane.config.concurrency,
+        retry_limit=None if system is None else system.policy.retry.limit,
+        paused=paused,
+    )

@@ -1,0 +1,30 @@
+-- People's work: since when an action needs a person, which configuration decided, which response set which field.
+
+ALTER TABLE actions ADD COLUMN todo_at INTEGER;         -- since when it needs a person (rules 3 and 4)
+ALTER TABLE history ADD COLUMN config_version INTEGER;  -- the configuration that was in force
+
+-- The configurations that were in force, oldest first. Secrets are not in the text: the file only names them.
+CREATE TABLE config_versions (
+    version   INTEGER PRIMARY KEY,
+    at        INTEGER NOT NULL,
+    who       TEXT NOT NULL,
+    digest    TEXT NOT NULL,            -- SHA-256 of the text's bytes, in hex
+    text      BLOB,                     -- null once it is too old to be kept
+    back_to   INTEGER                   -- the older version whose text this is, where somebody went back
+);
+
+-- Custom data as it was merged (rules 2, 3 and 5): the row of the history that brought it says when and who.
+CREATE TABLE merges (
+    seq   INTEGER PRIMARY KEY REFERENCES history (seq),
+    data  TEXT NOT NULL
+);
+
+-- Round robin over a group: who had the last turn.
+CREATE TABLE group_turns (
+    group_name  TEXT PRIMARY KEY,
+    member      TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE INDEX actions_people ON actions (queue, state, todo_at) WHERE state IN ('todo', 'in_progress');
+CREATE INDEX actions_rerun ON actions (rerun_of) WHERE rerun_of IS NOT NULL;
+CREATE INDEX history_limit_changed ON history (config_version, seq) WHERE event = 'LimitChanged';
