@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, TypeVar
 
 import click
 
 from connectord.cli import rendering
+from connectord.cli.effects import EffectListing
 from connectord.cli.times import parse_when
 from connectord.control.client import ControlClient
 from connectord.errors import DaemonUnreachable, RequestFailed
@@ -335,14 +336,89 @@ def resume(system: str, as_json: bool) -> None:
 
 
 @_command("reload", "reload --plan")
-@click.option("--plan", is_flag=True, help="Only say what it would do.")
-def reload(plan: bool, as_json: bool) -> None:
-    """Apply connectord.toml."""
+@click.option("--plan", is_flag=True, help="Only say what it would do, and to which actions.")
+@click.option("--to", type=click.IntRange(min=1), metavar="VERSION", help="Go back to an older version's text.")
+@click.option("--all", "list_all", is_flag=True, help="List every action concerned, not only some of each kind.")
+def reload(plan: bool, to: int | None, list_all: bool, as_json: bool) -> None:
+    """Apply connectord.toml, or the text of an older version.
 
-    def render(result: Any) -> str:
-        return rendering.plan_text(result.get("plan") or {}, applied=bool(result.get("applied")))
+    It says what it changed, and what that meant for which actions. With --json, --all prints the actions after the
+    answer, a page a line.
+    """
+    params = _present(plan=plan or None, to=to)
+    with _connect() as client:
+        if as_json:
+            answer = client.raw_call("reload", params)
+            click.echo(answer)
+            pages = _effect_pages(client, params)
+            for line in pages if list_all else ():
+                click.echo(line)
+            return
+        result = client.call("reload", params)
+        click.echo(rendering.plan_text(result))
+        listing = EffectListing(result["plan"]["actions"], list_all=list_all)
+        for line in _effect_pages(client, params):
+            if listing.add(json.loads(line)["effects"]):
+                break
+        if text := listing.text():
+            click.echo(text)
+    if to is not None and not plan:
+        _complain(
+            "the file was not touched: the next reload or start takes what stands there; "
+            f"connectorctl config show {result['version']} prints what is in force"
+        )
 
-    _call("reload", {"plan": plan}, as_json, render)
+
+def _effect_pages(client: ControlClient, params: dict[str, Any]) -> Iterator[str]:
+    after: dict[str, Any] = {}
+    wanted = params if params.get("plan") else {}
+    while True:
+        line = client.raw_call("reload_effects", {**wanted, **after})
+        yield line
+        after = {"after": json.loads(line)["next"]}
+        if after["after"] is None:
+            return
+
+
+@cli.group("config", epilog="Example: connectorctl config history")
+def config() -> None:
+    """Look at the configurations that are and were in force."""
+
+
+def _config_command(name: str, example: str) -> Callable[[Function], click.Command]:
+    def decorate(function: Function) -> click.Command:
+        return config.command(name, epilog=f"Example: connectorctl config {example}")(json_option(function))
+
+    return decorate
+
+
+@_config_command("history", "history --limit 10")
+@click.option("--limit", type=click.IntRange(1, 1000), metavar="N", help="How many; 50 if left out.")
+def config_history(limit: int | None, as_json: bool) -> None:
+    """List the versions, the newest first: since when, and who put them in force."""
+    _call("config_history", _present(limit=limit), as_json, rendering.config_table)
+
+
+@_config_command("show", "show 3")
+@click.argument("version", type=click.IntRange(min=1), required=False)
+def config_show(version: int | None, as_json: bool) -> None:
+    """Print a version's text; of the one in force without VERSION.
+
+    Into a file it goes unchanged: connectorctl config show 3 > connectord.toml
+    """
+    if as_json or sys.stdout.isatty():
+        _call("config_show", _present(version=version), as_json, lambda result: rendering.plain(result["text"]))
+        return
+    with _connect() as client:
+        click.echo(client.call("config_show", _present(version=version))["text"], nl=False)
+
+
+@_config_command("diff", "diff 3 4")
+@click.argument("a", type=click.IntRange(min=1))
+@click.argument("b", type=click.IntRange(min=1))
+def config_diff(a: int, b: int, as_json: bool) -> None:
+    """Show what has changed from version A to version B."""
+    _call("config_diff", {"a": a, "b": b}, as_json, rendering.config_diff_text)
 
 
 @_command("status", "status --json")

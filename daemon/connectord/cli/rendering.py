@@ -216,21 +216,65 @@ def system_table(systems: Iterable[Mapping[str, Any]]) -> str:
     return table(headings, rows)
 
 
-def plan_text(plan: Mapping[str, Any], *, applied: bool) -> str:
-    """What a reload did or would do."""
-    lines = [f"+ {clean(name)}" for name in plan.get("added") or []]
-    lines += [f"- {clean(name)}" for name in plan.get("removed") or []]
+def plan_text(result: Mapping[str, Any]) -> str:
+    """What a reload changed, or would change."""
+    plan = result.get("plan") or {}
+    held, back = plan.get("held") or [], plan.get("back") or []
+    lines = [f"+ {clean(name)}{'  (its actions go on)' if name in back else ''}" for name in plan.get("added") or []]
+    lines += [
+        f"- {clean(name)}{'  (its actions are held)' if name in held else ''}" for name in plan.get("removed") or []
+    ]
     for name, changes in (plan.get("changed") or {}).items():
-        lines.append(f"~ {clean(name)}")
-        lines += [f"    {clean(c.get('key'))}: {clean(c.get('old'))} -> {clean(c.get('new'))}" for c in changes]
+        lines += [f"~ {clean(name)}", *(f"    {key_change(change)}" for change in changes)]
+    lines += [f"~ {key_change(change)}" for change in plan.get("other") or []]
     if not lines:
-        lines.append("no changes to the systems")
+        lines.append("no changes")
     lines += [f"needs a restart: {clean(key)}" for key in plan.get("restart_required") or []]
-    closed = (plan.get("actions") or {}).get("close")
-    if closed:
-        lines.append(f"actions {'closed' if applied else 'that would be closed'}: {clean(closed)}")
-    lines.append("applied" if applied else "not applied")
+    version = clean(result.get("version"))
+    lines.append(
+        f"applied as version {version}" if result.get("applied") else f"not applied: would be version {version}"
+    )
     return "\n".join(lines)
+
+
+def key_change(change: Mapping[str, Any]) -> str:
+    """``retry.limit: 5 -> 7``"""
+    return f"{clean(change.get('key'))}: {clean(change.get('old'))} -> {clean(change.get('new'))}"
+
+
+def config_table(history: Mapping[str, Any]) -> str:
+    """The table of ``config history``; a star marks the version in force."""
+    rows = (
+        (
+            "*" if version.get("version") == history.get("running") else "",
+            version.get("version"),
+            version.get("at"),
+            version.get("who"),
+            None if version.get("back_to") is None else f"back to {version['back_to']}",
+            str(version.get("digest"))[:12],
+        )
+        for version in history.get("versions") or []
+    )
+    return table(("", "VERSION", "SINCE", "BY", "NOTE", "SHA-256"), rows)
+
+
+def config_diff_text(difference: Mapping[str, Any]) -> str:
+    """What ``config diff`` prints: the keys with their values, then the lines of the file."""
+    lines = [f"+ {clean(name)}" for name in difference.get("added") or []]
+    lines += [f"- {clean(name)}" for name in difference.get("removed") or []]
+    for name, changes in (difference.get("changed") or {}).items():
+        lines += [f"~ {clean(name)}", *(f"    {key_change(change)}" for change in changes)]
+    lines += [f"~ {key_change(change)}" for change in difference.get("other") or []]
+    lines += [f"cannot be read any more: {clean(problem)}" for problem in difference.get("problems") or []]
+    parts = ["\n".join(lines)] if lines else ["no setting differs"]
+    if difference.get("text"):
+        parts.append(plain(difference["text"]))
+    return "\n\n".join(parts)
+
+
+def plain(text: Any) -> str:
+    """A text of many lines; what would steer the terminal is shown as an escape."""
+    return _printable(str(text)).rstrip("\n")
 
 
 def status_card(status: Mapping[str, Any]) -> str:
@@ -243,12 +287,19 @@ def status_card(status: Mapping[str, Any]) -> str:
             ("Uptime", _duration(status.get("uptime_seconds"))),
             ("State directory", status.get("state_directory")),
             ("Callbacks", status.get("callbacks")),
+            ("Configuration", _configuration_text(status)),
             ("Systems", status.get("systems")),
         ]
     )
     counts = status.get("counts") or {}
     actions = facts(((clean(state), number) for state, number in counts.items()), indent="    ")
     return f"{known}\n\nActions\n{actions}" if actions else known
+
+
+def _configuration_text(status: Mapping[str, Any]) -> str | None:
+    if status.get("config_version") is None:
+        return None
+    return f"version {status['config_version']} of {status.get('config_file')}"
 
 
 def _duration(seconds: Any) -> str | None:
