@@ -67,11 +67,12 @@ def _turn(action: Action, present: Present) -> tuple[str, str, int | None]:
         return paused, f"It goes on by itself once {system} is resumed. {begins}", None
     if due_later:
         return _own_time(action), f"{number} begins by itself at {format_moment(due_at, present.now)}.", due_at
-    due = "it is due, asked for by hand" if action.manual else "it is due"
+    asked = ", asked for by hand" if action.manual else ""
+    due = f"It is due since {format_moment(due_at, present.now)}{asked}"
     hindrance = None if present.lane is None else _hindrance(system, present.lane)
     if hindrance is None:
-        return f"It waits for nothing: {due}.", f"{number} begins at any moment.", due_at
-    return f"It waits for {hindrance}; {due}.", f"{number} begins by itself after that.", None
+        return f"{due}, and waits for nothing.", f"{number} begins at any moment.", None
+    return f"{due}, and waits for {hindrance}.", f"{number} begins by itself after that.", None
 
 
 def _own_time(action: Action) -> str:

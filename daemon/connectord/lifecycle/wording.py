@@ -107,7 +107,7 @@ def one_line(text: str) -> str:
 
 def quoted(text: str) -> str:
     """Somebody else's words, marked as such."""
-    return f"'{one_line(text)}'"
+    return f'"{one_line(text)}"'
 
 
 def rules_text(rules: str) -> str:
