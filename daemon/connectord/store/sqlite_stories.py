@@ -29,7 +29,7 @@ _NOTIFICATION = (
 )
 # of a bare column beside max() SQLite gives the value in the row with the maximum
 _LATE = "SELECT count(*), max(at), status FROM late_responses WHERE action_id = ?"
-_RERUNS = "SELECT id FROM actions INDEXED BY actions_rerun WHERE rerun_of = ? ORDER BY id DESC LIMIT ?"
+_RERUNS = "SELECT id FROM actions INDEXED BY actions_rerun WHERE rerun_of = ? ORDER BY rowid DESC LIMIT ?"
 
 
 def read_story(connection: sqlite3.Connection, action_id: str) -> Story | None:
