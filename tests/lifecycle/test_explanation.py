@@ -188,6 +188,13 @@ def test_the_page_has_every_screen_word_for_word() -> None:
     assert dict(re.findall(r"### (.+?)\n\n```text\n(.*?)\n```", page, re.S)) == screens()
 
 
+def test_the_example_for_operators_is_one_of_them() -> None:
+    section = PAGE.with_name("operations.md").read_text(encoding="utf-8").partition("## Asking why")[2]
+    example = re.search(r"```text\n(.*?)\n```", section, re.S)
+    assert example is not None
+    assert example[1] in screens().values()
+
+
 @pytest.mark.parametrize("title", SITUATIONS)
 def test_the_text_has_every_part_once(title: str) -> None:
     told = explain(*SITUATIONS[title])
