@@ -166,6 +166,7 @@ SITUATIONS: dict[str, tuple[Story, Present]] = {
     "Retrying: the system is paused": (RETRYING, replace(PRESENT, paused_by="user:ben")),
     "Retrying: the system was removed": (RETRYING, replace(PRESENT, configured=False, lane=None)),
     "Connecting: a try that was asked for by hand": (CONNECTING, PRESENT),
+    "Connecting: the system was removed meanwhile": (CONNECTING, replace(PRESENT, configured=False, lane=None)),
     "Waiting: a heartbeat came": (WAITING, EXTENDS),
     "Waiting: the deadline will close it": (WAITING, CLOSES),
     "To Do: the system could not do it": (TODO, PRESENT),
@@ -186,6 +187,45 @@ def screens() -> dict[str, str]:
 def test_the_page_has_every_screen_word_for_word() -> None:
     page = PAGE.read_text(encoding="utf-8").partition(MARKER)[2]
     assert dict(re.findall(r"### (.+?)\n\n```text\n(.*?)\n```", page, re.S)) == screens()
+
+
+@pytest.mark.parametrize(("ahead_ms", "when"), [(-1, "at once"), (MINUTE, "at 2026-11-24 12:05:11 UTC (in 60 s)")])
+def test_rule_13_a_try_by_hand_leaves_the_schedule(ahead_ms: int, when: str) -> None:
+    story = replace(CONNECTING, action=replace(CONNECTING.action, scheduled_at=NOW + ahead_ms))
+    sentence = f"If that cannot connect it is tried again {when}, 5 times in all at most (rule 7)."
+    assert sentence in explain(story, PRESENT).next
+
+
+def test_rule_10b_a_raised_limit_lets_it_go_on() -> None:
+    told = explain(RETRYING, LIMIT_7)
+    assert told.next[0].startswith("Try 5 of 7 begins by itself")
+    assert "7 times in all at most (rule 7)" in told.next[1]
+
+
+def test_a_paused_system_tries_again_once_it_is_resumed() -> None:
+    told = explain(CONNECTING, replace(PRESENT, paused_by="user:ben"))
+    assert (
+        "If that cannot connect it is tried again once billing is resumed, 5 times in all at most (rule 7)."
+        in told.next
+    )
+    assert [remedy.command for remedy in told.can_do] == ["connectorctl resume billing"]
+
+
+def test_a_deadline_that_is_over_acts_at_any_moment() -> None:
+    late = replace(PRESENT, now=NOW + 3 * HOUR)
+    assert "The time for it is over: at any moment it becomes To Do for the queue late-answers (rule 4)" in " ".join(
+        explain(WAITING, late).next
+    )
+
+
+def test_rule_14_a_try_that_a_stopping_daemon_breaks_off() -> None:
+    assert "(rule 14)" in explain(CONNECTING, replace(PRESENT, stopping=True)).next[-1]
+
+
+def test_nobody_is_notified_where_no_owner_is_named() -> None:
+    last = replace(CONNECTING, action=replace(CONNECTING.action, attempts=5))
+    last_one = "If that cannot connect it was the last one: closed unsuccessfully"
+    assert f"{last_one}, and no owner is named to be notified (rule 9)." in explain(last, PRESENT).next
 
 
 def test_the_example_for_operators_is_one_of_them() -> None:

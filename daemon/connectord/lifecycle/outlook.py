@@ -44,7 +44,11 @@ def _pending(story: Story, present: Present) -> Outlook:
         closes = f"It was tried {tried} times: it is closed unsuccessfully as soon as it comes up (rules 10c and 9)."
         return Outlook("It waits for nothing: it was tried as often as the retry limit allows.", None, (closes,))
     waits_for, begins, until = _turn(action, present)
-    following = [begins, _if_not_connected(story, present, action.attempts + 1)]
+    following = [begins]
+    if present.configured:
+        following.append(_if_not_connected(story, present, action.attempts + 1))
+    else:
+        following.append("The configuration that brings it back says how often it is tried then (rules 10 and 11).")
     if action.attempts > 0:
         following.append("Should an earlier try have got through after all, its response decides (rule 15).")
     return Outlook(waits_for, until, tuple(following))
@@ -135,15 +139,16 @@ def _if_not_connected(story: Story, present: Present, number: int) -> str:
     """What becomes of it if try ``number`` fails."""
     action, retry = story.action, present.policy.retry
     if number >= retry.limit:
-        told = "nobody, for no owner is named," if story.owner is None else owner_text(story.owner)
-        return f"If that cannot connect it was the last one: closed unsuccessfully, and {told} is notified (rule 9)."
+        told = "no owner is named to be notified" if story.owner is None else f"{owner_text(story.owner)} is notified"
+        return f"If that cannot connect it was the last one: closed unsuccessfully, and {told} (rule 9)."
     if not present.configured:
-        when = f"once {action.system} is back"
-    elif present.paused_by is not None:
+        return f"If that cannot connect it is held until {action.system} is back in connectord.toml (rule 7)."
+    if present.paused_by is not None:
         when = f"once {action.system} is resumed"
-    elif action.manual and action.scheduled_at is not None and action.scheduled_at > present.now:
+    elif action.manual and action.scheduled_at is not None:
         # rule 13: the schedule stays
-        when = f"at {format_moment(action.scheduled_at, present.now)}"
+        later = action.scheduled_at > present.now
+        when = f"at {format_moment(action.scheduled_at, present.now)}" if later else "at once"
     else:
         when = f"{format_duration(retry_delay_ms(retry, action.backoff_step, 0.0))} later at the earliest"
     return f"If that cannot connect it is tried again {when}, {retry.limit} times in all at most (rule 7)."
