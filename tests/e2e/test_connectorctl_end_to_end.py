@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 import trio
 from connectord.testing.daemon_process import DaemonProcess
-from helpers.connectorctl import Connectorctl
+from helpers.ctl import Ctl
 
 
 async def test_the_whole_life_by_hand(daemon: DaemonProcess, configure: Callable[..., None]) -> None:
     configure(depot='retry.delay = "1h"\nretry.limit = 5', erp='timeout = "1h"')
     await daemon.start()
-    ctl = Connectorctl(daemon)
+    ctl = Ctl(daemon)
     retried = (await ctl("submit", "depot", "--case", "C-1", "--owner", "anna", "--data", '{"n": 1}')).strip()
     rejected = (await ctl("submit", "erp", "--case", "C-1", "--key", "k", "--data", '{"play": "fail"}')).strip()
     await daemon.until(rejected, "todo")
@@ -67,7 +67,7 @@ async def test_the_whole_life_by_hand(daemon: DaemonProcess, configure: Callable
 
 async def test_the_daemon_by_hand(daemon: DaemonProcess, configure: Callable[..., None]) -> None:
     await daemon.start()
-    ctl = Connectorctl(daemon)
+    ctl = Ctl(daemon)
     status = await ctl("status")
     assert str(daemon.pid) in status
     assert json.loads(await ctl("status", "--json"))["pid"] == daemon.pid

@@ -14,7 +14,7 @@ from connectord.control.results import Explanation
 from connectord.errors import RequestFailed
 from connectord.testing.daemon_process import DaemonProcess
 from connectord.testing.fake_system import FakeSystem
-from helpers.connectorctl import Connectorctl
+from helpers.ctl import Ctl
 
 Configure = Callable[..., None]
 
@@ -24,7 +24,7 @@ class Asking:
 
     def __init__(self, daemon: DaemonProcess) -> None:
         self.daemon = daemon
-        self.ctl = Connectorctl(daemon)
+        self.ctl = Ctl(daemon)
 
     async def submit(self, system: str, play: str = "succeed", **params: Any) -> str:
         return str((await self.daemon.call("submit", system=system, data={"play": play}, **params))["id"])
