@@ -9,6 +9,7 @@ from connectord.config import Config
 from connectord.control import results as r
 from connectord.lanes.lane import Lane
 from connectord.ledger.ledger import Ledger
+from connectord.lifecycle.circumstances import LaneState
 
 
 def systems_view(config: Config, lanes: Mapping[str, Lane], ledger: Ledger, paused: Collection[str]) -> list[r.System]:
@@ -18,6 +19,20 @@ def systems_view(config: Config, lanes: Mapping[str, Lane], ledger: Ledger, paus
         _system(name, config, lanes.get(name), ledger, paused=name in paused)
         for name in [*config.systems, *sorted(held)]
     ]
+
+
+def lane_state(lane: Lane) -> LaneState:
+    """How a lane is at the moment, as the explanation of an action needs it."""
+    rate = lane.config.rate
+    return LaneState(
+        health=lane.health.state,
+        in_flight=lane.in_flight,
+        concurrency=lane.config.concurrency,
+        attempt_timeout_ms=lane.config.attempt_timeout_ms,
+        last_error=lane.health.last_error,
+        rate=None if rate is None else (rate.count, rate.per_ms),
+        rate_used_up=lane.rate_used_up,
+    )
 
 
 def counts_by_state(ledger: Ledger) -> dict[str, int]:

@@ -36,11 +36,12 @@ from connectord.lanes.lane import Lane
 from connectord.ledger.ledger import Ledger
 from connectord.ledger.operations import SetPaused
 from connectord.ledger.policies import PolicyBook
+from connectord.lifecycle.circumstances import Present
 from connectord.lifecycle.policy import Policy
 from connectord.network import SystemNetwork
 from connectord.notifier import Notifier
 from connectord.observability import Redactor
-from connectord.overview import counts_by_state, systems_view
+from connectord.overview import counts_by_state, lane_state, systems_view
 from connectord.store.base import Executor, ReadStore, WriteStore
 from connectord.store.executors import ThreadExecutor
 from connectord.store.sqlite_reader import SqliteReader
@@ -339,6 +340,19 @@ class Daemon:
         lane = self.lanes.get(system)
         if lane is not None:
             lane.set_paused(paused)
+
+    def present(self, system: str) -> Present:
+        """How things are at the moment for the actions of a system, configured or not."""
+        lane = self.lanes.get(system)
+        return Present(
+            now=self._given.clock.now_ms(),
+            config_version=self.configurations.version,
+            policy=self._book.of(system),
+            configured=system in self.config.systems,
+            paused_by=self._paused.get(system),
+            stopping=self._stop.is_set(),
+            lane=None if lane is None else lane_state(lane),
+        )
 
     def systems_view(self) -> list[r.System]:
         """Every configured system, and every other one that still has actions (they are held)."""

@@ -21,6 +21,7 @@ ACTION = {
 CLOSED = ACTION | {"id": "01B", "state": "closed", "label": "Closed", "resolution": "not_done_successfully"}
 
 ANSWERS = {
+    "why": {"id": "01A", "text": "01A in billing: Retrying\n\nNow  It waits for \x1b[2J."},
     "submit": ACTION, "show": ACTION, "retry": ACTION, "take": ACTION, "release": ACTION, "assign": ACTION,
     "complete": CLOSED, "cancel": CLOSED,
     "list": {"actions": [ACTION, CLOSED], "next": None},
@@ -97,6 +98,7 @@ def path(tmp_path):
         ),
         (["list", "--state", "pending", "--limit", "5"], ("list", {"state": "pending", "limit": 5}), "ID   SYSTEM"),
         (["show", "01A"], ("show", {"id": "01A"}), "Retrying"),
+        (["why", "01A"], ("why", {"id": "01A"}), "01A in billing: Retrying\n\nNow  It waits for \\x1b[2J.\n"),
         (["case", "C-1"], ("case", {"id": "C-1"}), "!  01B  billing  Closed - Not Done Successfully"),
         (["retry", "01A"], ("retry", {"id": "01A"}), "01A  Retrying"),
         (["take", "01A", "--as", "alice"], ("take", {"id": "01A", "user": "alice"}), "01A"),
@@ -215,7 +217,7 @@ def test_every_command_has_an_example_and_json():
     from connectord.cli.control import cli
 
     assert set(cli.commands) == {
-        "submit", "list", "show", "case", "retry", "take", "release", "assign", "complete", "cancel", "rerun",
+        "submit", "list", "show", "why", "case", "retry", "take", "release", "assign", "complete", "cancel", "rerun",
         "systems", "pause", "resume", "reload", "status", "watch", "shutdown",
     }  # fmt: skip
     for name, command in cli.commands.items():

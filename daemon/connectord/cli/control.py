@@ -212,6 +212,17 @@ def show(action_id: str, history: bool, attempts: bool, as_json: bool) -> None:
                 _call_on(client, method, params, as_json, _entries)
 
 
+@_command("why", "why 01JDE4ZQ")
+@click.argument("action_id", metavar="ID")
+def why(action_id: str, as_json: bool) -> None:
+    """Say why an action is where it is.
+
+    What it waits for, until when, which rule and which configuration decided, what happens next by itself, and what
+    can be done now with which command.
+    """
+    _call("why", {"id": action_id}, as_json, rendering.explanation)
+
+
 @_command("case", "case C-1001")
 @click.argument("case_id", metavar="ID")
 def case_(case_id: str, as_json: bool) -> None:

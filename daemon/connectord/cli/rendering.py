@@ -163,6 +163,11 @@ def _indented(text: str) -> str:
     return "\n".join(f"    {line}".rstrip() for line in _printable(text).split("\n"))
 
 
+def explanation(told: Mapping[str, Any]) -> str:
+    """The answer of ``why``, which the daemon has put into words."""
+    return _printable(str(told.get("text", "")))
+
+
 def case_card(case: Mapping[str, Any]) -> str:
     """A case with its actions; "!" stands before those closed unsuccessfully."""
     actions: Sequence[Mapping[str, Any]] = case.get("actions") or []

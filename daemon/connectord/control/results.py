@@ -132,6 +132,49 @@ class Event(Change, frozen=True, kw_only=True):
     case: str | None
 
 
+class Decision(Result, frozen=True, kw_only=True):
+    """What brought an action to where it is: the newest row of its history. ``text`` says it in words."""
+
+    at: Time
+    event: str
+    rules: list[str]
+    why: str
+    who: str
+    note: str | None
+    config_version: int | None
+    """The version of the configuration that decided; see ``config_history``."""
+    text: str
+
+
+class Remedy(Result, frozen=True, kw_only=True):
+    """What can be done now, and the command for it; what stands in capitals is to be filled in."""
+
+    words: str
+    command: str
+
+
+class Explanation(Result, frozen=True, kw_only=True):
+    """Why an action is where it is. Sentences are whole ones, in English; ``text`` says all of it.
+
+    ``until`` is null where nothing sets an end to the wait. ``next`` is what happens by itself, ``known`` what else
+    there is to know. ``config_version`` is the configuration in force now: it decides what comes.
+    """
+
+    id: str
+    system: str
+    case: str | None
+    state: StateName
+    label: str
+    waits_for: str
+    until: Time | None
+    decided_by: Decision
+    config_version: int
+    next: list[str]
+    known: list[str]
+    can_do: list[Remedy]
+    text: str
+
+
 class Attempt(Result, frozen=True, kw_only=True):
     """One try to hand the action over; ``outcome`` is null while it is under way."""
 

@@ -26,6 +26,7 @@ SIGNATURES: dict[str, Signature] = {
     "submit_many": Signature(_OPERATOR, p.SubmitMany, r.Actions),
     "list": Signature(_VIEWER, p.List, r.ActionPage),
     "show": Signature(_VIEWER, p.ById, r.Action),
+    "why": Signature(_VIEWER, p.ById, r.Explanation),
     "history": Signature(_VIEWER, p.ById, r.History),
     "attempts": Signature(_VIEWER, p.ById, r.Attempts),
     "case": Signature(_VIEWER, p.ById, r.Case),

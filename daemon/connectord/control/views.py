@@ -9,6 +9,8 @@ import msgspec
 
 from connectord.control import results as r
 from connectord.lifecycle.action import Action
+from connectord.lifecycle.circumstances import Present, Story
+from connectord.lifecycle.explanation import explain
 from connectord.lifecycle.wording import connection_error_text, state_label
 from connectord.store.base import ActionRecord, AttemptRow, CaseRecord, HistoryRow
 from connectord.times import rfc3339
@@ -69,6 +71,36 @@ def case_view(case: CaseRecord, limit_of: LimitOf) -> r.Case:
 def history_view(row: HistoryRow) -> r.Change:
     """One change, as ``history`` returns it."""
     return r.Change(**_change(row))
+
+
+def explanation_view(story: Story, present: Present) -> r.Explanation:
+    """Why an action is where it is, as ``why`` says it."""
+    action, told = story.action, explain(story, present)
+    by = told.decided_by
+    return r.Explanation(
+        id=action.id,
+        system=action.system,
+        case=action.case_id,
+        state=action.state.value,
+        label=told.label,
+        waits_for=told.waits_for,
+        until=_time(told.until),
+        decided_by=r.Decision(
+            at=rfc3339(by.at),
+            event=by.event,
+            rules=by.rules.split(","),
+            why=by.why,
+            who=by.who,
+            note=by.note,
+            config_version=by.config_version,
+            text=told.decision,
+        ),
+        config_version=present.config_version,
+        next=list(told.next),
+        known=list(told.known),
+        can_do=[r.Remedy(words=remedy.words, command=remedy.command) for remedy in told.can_do],
+        text=told.text,
+    )
 
 
 def event_view(row: HistoryRow) -> r.Event:

@@ -90,6 +90,11 @@ class Lane:
         return len(self.under_way)
 
     @property
+    def rate_used_up(self) -> bool:
+        """Whether the rate lets no attempt begin just now."""
+        return self._rate is not None and self._rate.available(trio.current_time()) <= 0
+
+    @property
     def name(self) -> str:
         """The system's name."""
         return self.config.name

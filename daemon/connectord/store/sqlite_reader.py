@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from connectord.lifecycle.action import Action
+from connectord.lifecycle.circumstances import Story
 from connectord.store.base import (
     ActionRecord,
     AttemptRow,
@@ -19,6 +20,7 @@ from connectord.store.base import (
 )
 from connectord.store.sqlite_connection import open_reader, translate_errors
 from connectord.store.sqlite_rows import ACTION_WIDTH, SELECT_ACTION, SELECT_CONFIG, action_from
+from connectord.store.sqlite_stories import read_story
 
 _RECORD = f"SELECT {SELECT_ACTION}, a.key, a.rerun_of, a.data, a.response_data FROM actions a"  # noqa: S608
 _HISTORY = "SELECT seq, action_id, at, from_state, to_state, event, rules, why, who, note, config_version FROM history"
@@ -70,6 +72,10 @@ class SqliteReader:
             action_id,
         )
         return _record(rows[0], tuple(LateResponse(*row) for row in late))
+
+    def story(self, action_id: str) -> Story | None:
+        with translate_errors():
+            return read_story(self._connection, action_id)
 
     def system_of(self, action_id: str) -> str | None:
         rows = self._all("SELECT system FROM actions WHERE id = ?", action_id)

@@ -8,7 +8,7 @@ from typing import Any, cast
 from connectord.control import params as p
 from connectord.control import results as r
 from connectord.control.methods.base import Call, Caller, MethodGroup, Notify
-from connectord.control.views import action_view, attempt_view, case_view, history_view
+from connectord.control.views import action_view, attempt_view, case_view, explanation_view, history_view
 from connectord.errors import InvalidRequest, NotFound, Refused
 from connectord.ledger.operations import Rerun
 from connectord.ledger.submission import Submission
@@ -30,6 +30,7 @@ class ActionMethods(MethodGroup):
             "submit_many": self._submit_many,
             "list": self._list,
             "show": self._show,
+            "why": self._why,
             "history": self._history,
             "attempts": self._attempts,
             "case": self._case,
@@ -67,6 +68,12 @@ class ActionMethods(MethodGroup):
 
     async def _show(self, params: p.ById, caller: Caller, notify: Notify) -> r.Action:
         return (await self._views([params.id]))[0]
+
+    async def _why(self, params: p.ById, caller: Caller, notify: Notify) -> r.Explanation:
+        story = await self._services.read(lambda store: store.story(params.id))
+        if story is None:
+            raise NotFound(f"there is no action {params.id}")
+        return explanation_view(story, self._services.present(story.action.system))
 
     async def _history(self, params: p.ById, caller: Caller, notify: Notify) -> r.History:
         rows = await self._services.read(lambda store: store.history(params.id))
