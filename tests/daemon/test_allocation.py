@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import trio
-import trio.testing
 from connectord.adapters import Call, Outcome, Rejected, Taken
 from connectord.config.conditions import compile_expression
 from connectord.ledger.ids import IdSource
@@ -104,29 +103,6 @@ async def test_rule_04_the_owner_is_the_cases_owner_of_now(tmp_path: Path, autoj
         assert place(here, without_case) == (None, "zoe")
 
 
-async def test_events_of_one_batch_see_each_other(tmp_path: Path, autojump_clock: object) -> None:
-    async with world(tmp_path, take) as here:
-        here.lane.set_paused(True)
-        here.policy = policy(
-            AllocationRule(SENIORS, when=when("case_data.flagged")), AllocationRule(Assignee(queue="rest"))
-        )
-        ids = await here.submit(4, case_id="C-1", owner="olga")
-        await trio.testing.wait_all_tasks_blocked()
-        before = here.ledger.commits
-        # one operation, then the others in one batch behind it, in this order
-        async with trio.open_nursery() as nursery:
-            for action_id in ids:
-                nursery.start_soon(
-                    lambda each: reject(here, each, **({"flagged": True} if each == ids[1] else {})), action_id
-                )
-        assert here.ledger.commits - before <= 2
-        places = [place(here, each) for each in ids]
-        seniors = [user for queue, user in places if queue == "seniors"]
-        assert ("seniors", "anna") in places
-        assert seniors.count("anna") - seniors.count("ben") in (0, 1)
-        assert place(here, ids[1])[0] == "seniors"
-
-
 async def test_a_rule_that_fails_stops_nothing(tmp_path: Path, autojump_clock: object) -> None:
     async def refuse(call: Call) -> Outcome:
         return Rejected("no", {"amount": "much"})
@@ -202,6 +178,22 @@ class Desk:
             after = [unit.apply(action.id, on.FailureReceived("d", "no"), "test").action for action in actions]
         assert {action.queue for action in after} == {group.name}
         return [action.user for action in after]
+
+
+def test_events_of_one_batch_see_each_other(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    flagged = AllocationRule(SENIORS, owners=("olga",), when=when("case_data.flagged"))
+    with desk.unit(flagged) as unit:
+        first, second, third, other = [
+            unit.submit(Submission("sys", case, owner), "test").id
+            for case, owner in (("C-1", None), ("C-1", "otto"), ("C-1", "olga"), ("C-2", "olga"))
+        ]
+        places = []
+        for action_id, data in ((first, {"flagged": True}), (second, {}), (third, {}), (other, {})):
+            after = unit.apply(action_id, on.FailureReceived(action_id, "no", data), "callback").action
+            places.append((after.queue, after.user))
+    desk.close()
+    assert places == [("seniors", "anna"), ("seniors", "ben"), ("seniors", "anna"), ("default", None)]
 
 
 # -- what it costs
