@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 import trio
 from connectord.cli import rendering
+from connectord.cli.queues import queues_text
 from connectord.cli.times import parse_when
 from connectord.control.server import open_control_listener, serve_control
 from connectord.errors import ConfigurationRefused, Problem, Refused
@@ -30,6 +31,12 @@ ANSWERS = {
     "systems": {"systems": [{"name": "billing", "adapter": "http", "state": "running", "health": "ok", "pending": 1,
                              "waiting": 2, "todo": 3, "in_flight": 4, "concurrency": 8, "retry_limit": 5,
                              "paused": False}]},
+    "queues": {"queues": [{"name": "default", "known": True, "description": "the rest", "todo": 2, "in_progress": 1,
+                           "oldest_at": "2026-11-24T12:00:00.000Z", "oldest_seconds": 3700.5},
+                          {"name": "gone", "known": False, "description": None, "todo": 0, "in_progress": 1,
+                           "oldest_at": None, "oldest_seconds": None}],
+               "people": [{"user": "anna", "todo": 1, "in_progress": 2, "oldest_at": "2026-11-24T12:59:00.000Z",
+                           "oldest_seconds": 100}]},
     "pause": {}, "resume": {}, "shutdown": {},
     "reload": {"applied": False, "plan": {"added": ["a"], "removed": ["b"], "restart_required": [], "closed": 2,
                                           "changed": {"c": [{"key": "k", "old": 1, "new": 2}]}}},
@@ -110,6 +117,8 @@ def path(tmp_path):
             "Closed - Not Done Successfully",
         ),
         (["cancel", "01A", "--note", "n"], ("cancel", {"id": "01A", "note": "n"}), "01B"),
+        (["queues"], ("queues", {}), "gone (not configured)"),
+        (["list", "--queue", "q", "--user", "u"], ("list", {"queue": "q", "user": "u"}), "queue back   "),
         (["rerun", "01A", "01B"], ("rerun", {"ids": ["01A", "01B"]}), "01A"),
         (["systems"], ("systems", {}), "4/8"),
         (["pause", "billing"], ("pause", {"system": "billing"}), "billing is paused"),
@@ -215,8 +224,8 @@ def test_every_command_has_an_example_and_json():
     from connectord.cli.control import cli
 
     assert set(cli.commands) == {
-        "submit", "list", "show", "case", "retry", "take", "release", "assign", "complete", "cancel", "rerun",
-        "systems", "pause", "resume", "reload", "status", "watch", "shutdown",
+        "submit", "list", "show", "case", "retry", "take", "release", "assign", "complete", "cancel", "queues",
+        "rerun", "systems", "pause", "resume", "reload", "status", "watch", "shutdown",
     }  # fmt: skip
     for name, command in cli.commands.items():
         assert command.epilog.startswith(f"Example: connectorctl {name}")
@@ -238,9 +247,24 @@ def test_the_card():
     assert '      "amount": 12' in lines
 
 
+def test_the_queues():
+    assert queues_text(ANSWERS["queues"]).splitlines() == [
+        "QUEUE                  TO DO  IN PROGRESS  LONGEST    SINCE                     WHAT FOR",
+        "default                2      1            1h 1m 40s  2026-11-24T12:00:00.000Z  the rest",
+        "gone (not configured)  0      1            -          -                         -",
+        "",
+        "USER  TO DO  IN PROGRESS  LONGEST  SINCE",
+        "anna  1      2            1m 40s   2026-11-24T12:59:00.000Z",
+    ]
+    assert queues_text({"queues": [], "people": []}).splitlines() == [
+        "QUEUE  TO DO  IN PROGRESS  LONGEST  SINCE  WHAT FOR"
+    ]
+
+
 def test_a_terminal_is_not_steered():
     action = ACTION | {"system": "\x1b[2Jx\ny", "connection_error": {"text": "a\x1b]0;b\x07"}}
-    for text in (rendering.card(action), rendering.action_table([action])):
+    queues = {"queues": [{"name": "\x1b[2Jx\ny", "known": False, "description": "\x1b"}], "people": [{"user": "\x1b"}]}
+    for text in (rendering.card(action), rendering.action_table([action]), queues_text(queues)):
         assert "\x1b" not in text
         assert "\\x1b[2Jx\\ny" in text
 

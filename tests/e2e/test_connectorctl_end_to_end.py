@@ -9,23 +9,15 @@ from collections.abc import Callable
 
 import trio
 from connectord.testing.daemon_process import DaemonProcess
-
-
-class Ctl:
-    """Runs connectorctl on a daemon's socket."""
-
-    def __init__(self, daemon: DaemonProcess) -> None:
-        self._daemon = daemon
-
-    async def __call__(self, *args: str, code: int = 0) -> str:
-        command = [sys.executable, "-m", "connectord.cli.control", "--socket", str(self._daemon.socket), *args]
-        done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
-        assert done.returncode == code, (args, done.stdout, done.stderr)
-        return (done.stdout if code == 0 else done.stderr).decode()
+from helpers.ctl import Ctl
 
 
 async def test_the_whole_life_by_hand(daemon: DaemonProcess, configure: Callable[..., None]) -> None:
-    configure(depot='retry.delay = "1h"\nretry.limit = 5', erp='timeout = "1h"')
+    configure(
+        depot='retry.delay = "1h"\nretry.limit = 5',
+        erp='timeout = "1h"',
+        extra='[queues]\nseniors = "who know it all"\n',
+    )
     await daemon.start()
     ctl = Ctl(daemon)
     retried = (await ctl("submit", "depot", "--case", "C-1", "--owner", "anna", "--data", '{"n": 1}')).strip()
