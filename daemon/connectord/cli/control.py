@@ -257,7 +257,7 @@ def release(action_id: str, as_json: bool) -> None:
 @click.argument("action_id", metavar="ID")
 @click.option("--to", required=True, callback=_destination, metavar="queue:NAME|user:NAME")
 def assign(action_id: str, to: dict[str, str], as_json: bool) -> None:
-    """Assign a To Do action to a queue (`queues` lists them) or a user."""
+    """Assign a To Do action to a queue or a user. The queues are those that `queues` lists."""
     _call("assign", {"id": action_id, **to}, as_json, _short)
 
 
