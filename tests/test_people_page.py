@@ -66,10 +66,8 @@ def test_the_commands_exist_with_these_options(line: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     if program == "connectorctl":
-        # parses the arguments as the command would, and asks no daemon
-        known = cli.commands[command]
-        context = known.make_context(command, arguments, parent=click.Context(cli))
-        assert context.params.keys() == {parameter.name for parameter in known.params} - {"help"}
+        # parses the arguments as the command would, and raises a usage error; asks no daemon
+        cli.commands[command].make_context(command, arguments, parent=click.Context(cli))
 
 
 def test_every_command_for_people_is_shown() -> None:
