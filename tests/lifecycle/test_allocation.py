@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from connectord.lifecycle import events as on
-from connectord.lifecycle.action import Action, State
-from connectord.lifecycle.allocation import Background, Needs, needs_of, next_member
+from connectord.lifecycle.action import Action, Reason, State
+from connectord.lifecycle.allocation import Background, Needs, foresee, needs_of, next_member
 from connectord.lifecycle.effects import Effect, MergeData, TakeTurn
 from connectord.lifecycle.policy import AllocationRule, Assignee, CaseOwner, Condition, Group, Policy
 from connectord.lifecycle.steps import Moment
@@ -169,6 +169,28 @@ def test_rule_05_what_a_group_gave_to_a_member_goes_back_to_the_groups_queue() -
     for event in (on.Took("anna"), on.Released()):
         action = decide(action, event, moment).action
     assert (action.state, action.assignee) == (State.TODO, Assignee(queue="seniors"))
+
+
+@pytest.mark.parametrize(
+    ("rules", "foreseen"),
+    [
+        ((), Assignee(queue="default")),
+        ((AllocationRule(QUEUE, "updated_by_integration"), AllocationRule(PERSON, system="crm")), Assignee("default")),
+        ((AllocationRule(QUEUE, "timeout"), AllocationRule(OWNER)), QUEUE),
+        ((AllocationRule(SENIORS),), SENIORS),
+        ((AllocationRule(OWNER), AllocationRule(QUEUE)), None),
+        ((AllocationRule(QUEUE, owners=("olga",)), AllocationRule(PERSON)), None),
+        ((AllocationRule(QUEUE, when=Has("id", "01J")),), None),
+        ((AllocationRule(OWNER, system="crm"), AllocationRule(PERSON)), PERSON),
+    ],
+)
+def test_rule_04_what_can_be_foreseen_of_it(rules: tuple[AllocationRule, ...], foreseen: object) -> None:
+    assert foresee(waiting(), Reason.TIMEOUT, rules) == foreseen
+    if isinstance(foreseen, Assignee):
+        # and so it comes, whatever the case is like
+        for background in (BACKGROUND, Background()):
+            place, _ = hand_over(*rules, event=on.DeadlinePassed(), background=background)
+            assert place == (foreseen.queue, foreseen.user)
 
 
 # -- what has to be known beforehand

@@ -9,7 +9,7 @@ from typing import Any
 from connectord.lifecycle.action import Action, Reason, State
 from connectord.lifecycle.effects import Effect, TakeTurn
 from connectord.lifecycle.events import DeadlinePassed, Event, FailureReceived
-from connectord.lifecycle.policy import DEFAULT_ASSIGNEE, AllocationRule, Assignee, CaseOwner, Group
+from connectord.lifecycle.policy import DEFAULT_ASSIGNEE, AllocationRule, Assignee, CaseOwner, Group, Target
 
 _REASONS: dict[type[Event], Reason] = {
     FailureReceived: Reason.UPDATED_BY_INTEGRATION,
@@ -93,6 +93,18 @@ def allocate(
                 member = next_member(rule.assignee.members, background.turns.get(rule.assignee.name))
                 return Allocation(rule.assignee.name, member, (TakeTurn(rule.assignee.name, member),))
     return Allocation(DEFAULT_ASSIGNEE.queue, DEFAULT_ASSIGNEE.user)
+
+
+def foresee(action: Action, reason: Reason, rules: Iterable[AllocationRule]) -> Target | None:
+    """Whom the action would be assigned to, as far as that is certain from the rules alone.
+
+    None where it depends on the case's owner or the data of then. Of a group it is not said whose turn it will be.
+    """
+    for rule in rules:
+        if rule.reason in (None, reason) and rule.system in (None, action.system):
+            open_yet = rule.owners is not None or rule.when is not None or isinstance(rule.assignee, CaseOwner)
+            return None if open_yet else rule.assignee
+    return DEFAULT_ASSIGNEE
 
 
 def next_member(members: tuple[str, ...], last: str | None) -> str:
