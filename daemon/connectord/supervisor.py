@@ -326,6 +326,14 @@ class Daemon:
         config = self.config.systems.get(system)
         return None if config is None else config.policy.retry.limit
 
+    def now_ms(self) -> int:
+        """The time, in milliseconds since the epoch."""
+        return self._given.clock.now_ms()
+
+    def queues(self) -> Mapping[str, str | None]:
+        """Every queue that the configuration knows, and what it is for."""
+        return self.config.queues
+
     def is_paused(self, system: str) -> bool:
         """Whether a person has stopped the system's lane."""
         return system in self._paused

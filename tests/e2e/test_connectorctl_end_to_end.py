@@ -13,7 +13,11 @@ from helpers.ctl import Ctl
 
 
 async def test_the_whole_life_by_hand(daemon: DaemonProcess, configure: Callable[..., None]) -> None:
-    configure(depot='retry.delay = "1h"\nretry.limit = 5', erp='timeout = "1h"')
+    configure(
+        depot='retry.delay = "1h"\nretry.limit = 5',
+        erp='timeout = "1h"',
+        extra='[queues]\nseniors = "who know it all"\n',
+    )
     await daemon.start()
     ctl = Ctl(daemon)
     retried = (await ctl("submit", "depot", "--case", "C-1", "--owner", "anna", "--data", '{"n": 1}')).strip()

@@ -240,7 +240,10 @@ async def test_waiting_and_to_do_by_timeout(
     assert 'A response came too late, "success" at ' in known
 
 
-async def test_to_do_by_failure_in_progress_and_closed_by_hand(asking: Asking, daemon: DaemonProcess) -> None:
+async def test_to_do_by_failure_in_progress_and_closed_by_hand(
+    asking: Asking, daemon: DaemonProcess, configure: Configure
+) -> None:
+    configure(extra='[queues]\nseniors = "what needs experience"\n')
     await daemon.start()
     action_id = await asking.submit("erp", "fail", case="C-5", owner="anna")
     await daemon.until(action_id, "todo")

@@ -12,6 +12,7 @@ import click
 
 from connectord.cli import rendering
 from connectord.cli.effects import EffectListing
+from connectord.cli.queues import queues_text, work_table
 from connectord.cli.times import parse_when
 from connectord.control.client import ControlClient
 from connectord.errors import DaemonUnreachable, RequestFailed
@@ -181,6 +182,8 @@ def submit(
 @click.option("--case", metavar="ID")
 @click.option("--reason", metavar="R")
 @click.option("--resolution", type=RESOLUTIONS)
+@click.option("--queue", metavar="NAME", help="What waits or is in progress in this queue.")
+@click.option("--user", metavar="NAME", help="What this user has, or is meant to take.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N")
 def list_actions(as_json: bool, **filters: Any) -> None:
     """List actions, newest first."""
@@ -188,7 +191,8 @@ def list_actions(as_json: bool, **filters: Any) -> None:
     def render(result: Any) -> str:
         if result.get("next"):
             click.echo("there are more: a larger --limit or a filter shows them", err=True)
-        return rendering.action_table(result["actions"])
+        people = filters.get("queue") or filters.get("user")
+        return work_table(result["actions"]) if people else rendering.action_table(result["actions"])
 
     _call("list", _present(**filters), as_json, render)
 
@@ -265,7 +269,7 @@ def release(action_id: str, as_json: bool) -> None:
 @click.argument("action_id", metavar="ID")
 @click.option("--to", required=True, callback=_destination, metavar="queue:NAME|user:NAME")
 def assign(action_id: str, to: dict[str, str], as_json: bool) -> None:
-    """Assign a To Do action to a queue or a user."""
+    """Assign a To Do action to a queue or a user. The queues are those that `queues` lists."""
     _call("assign", {"id": action_id, **to}, as_json, _short)
 
 
@@ -286,6 +290,12 @@ def complete(action_id: str, unsuccessful: bool, data: Any, note: str | None, as
 def cancel(action_id: str, note: str, as_json: bool) -> None:
     """Close a pending or waiting action as not done successfully, by hand."""
     _call("cancel", {"id": action_id, "note": note}, as_json, _short)
+
+
+@_command("queues", "queues")
+def queues(as_json: bool) -> None:
+    """Show the queues and the people: how much waits, and since when."""
+    _call("queues", {}, as_json, queues_text)
 
 
 @_command("rerun", "rerun --system billing --since -1d --resolution not_done_successfully")

@@ -289,7 +289,7 @@ def status_card(status: Mapping[str, Any]) -> str:
             ("Version", status.get("version")),
             ("Process", status.get("pid")),
             ("Started", status.get("started_at")),
-            ("Uptime", _duration(status.get("uptime_seconds"))),
+            ("Uptime", duration_text(status.get("uptime_seconds"))),
             ("State directory", status.get("state_directory")),
             ("Callbacks", status.get("callbacks")),
             ("Configuration", _configuration_text(status)),
@@ -307,7 +307,8 @@ def _configuration_text(status: Mapping[str, Any]) -> str | None:
     return f"version {status['config_version']} of {status.get('config_file')}"
 
 
-def _duration(seconds: Any) -> str | None:
+def duration_text(seconds: Any) -> str | None:
+    """``1h 1m 40s``; None where it is not known."""
     if not isinstance(seconds, int | float):
         return None
     minutes, rest = divmod(int(seconds), 60)

@@ -44,7 +44,10 @@ class ById(Params, frozen=True):
 
 
 class List(Params, frozen=True):
-    """A page of actions, the newest first; ``after`` is the ``next`` of the page before."""
+    """A page of actions, the newest first; ``after`` is the ``next`` of the page before.
+
+    ``queue`` and ``user`` find only what people have to do: To Do and In Progress actions.
+    """
 
     state: Literal["pending", "attempting", "waiting", "todo", "in_progress", "closed"] | None = None
     system: Name | None = None
@@ -52,6 +55,8 @@ class List(Params, frozen=True):
     reason: Literal["updated_by_integration", "timeout"] | None = None
     resolution: Literal["done_successfully", "not_done_successfully"] | None = None
     since: str | None = None
+    queue: Name | None = None
+    user: Name | None = None
     after: Name | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
 

@@ -36,6 +36,7 @@ SIGNATURES: dict[str, Signature] = {
     "assign": Signature(_OPERATOR, p.Assign, r.Action),
     "complete": Signature(_OPERATOR, p.Complete, r.Action),
     "cancel": Signature(_OPERATOR, p.Cancel, r.Action),
+    "queues": Signature(_VIEWER, p.Nothing, r.Queues),
     "rerun": Signature(_OPERATOR, p.Rerun, r.Rerun),
     "systems": Signature(_VIEWER, p.Nothing, r.Systems),
     "pause": Signature(_ADMIN, p.System, r.System),

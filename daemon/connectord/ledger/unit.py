@@ -14,6 +14,7 @@ from connectord.ledger.policies import PolicyBook
 from connectord.ledger.submission import Submission, payload_digest
 from connectord.lifecycle import effects as effect
 from connectord.lifecycle.action import Action, State
+from connectord.lifecycle.allocation import NOTHING_ASKED, Background, Needs, needs_of
 from connectord.lifecycle.events import Event
 from connectord.lifecycle.steps import Moment
 from connectord.lifecycle.transitions import Transition, decide
@@ -86,8 +87,10 @@ class Unit:
     def apply(self, action_id: str, event: Event, who: str, note: str | None = None) -> Transition:
         """Let ``event`` happen to the action. Raises :class:`NotFound` or ``Refused``; then nothing changed."""
         before = self.load(action_id)
-        moment = Moment(self.now, self.policies.of(before.system), self._rng.random())
-        transition = decide(before, event, moment)
+        policy = self.policies.of(before.system)
+        needs = needs_of(before, event, policy.allocation)
+        background = self._background(action_id, needs) if needs else NOTHING_ASKED
+        transition = decide(before, event, Moment(self.now, policy, self._rng.random(), background))
         after = transition.action
         if after is not before:
             self._change(before, after)
@@ -231,6 +234,20 @@ class Unit:
                 text = notice_text(action, item.notice, limit)
                 writes.outbox.append(OutboxRow(action.id, action.case_id, owner, item.notice.value, self.now, text))
                 self.consequences.outbox = True
+            case effect.TakeTurn():
+                writes.turns[item.group] = item.member
+
+    def _background(self, action_id: str, needs: Needs) -> Background:
+        # an earlier event of the batch may have changed the case, or taken a turn
+        self.flush()
+        turns = {group: self.store.last_turn(group) for group in needs.groups}
+        had = {group: member for group, member in turns.items() if member is not None}
+        context = self.store.case_context(action_id) if needs.owner or needs.data else None
+        if context is None:
+            return Background(turns=had)
+        decode = msgspec.json.decode
+        data, case_data = (decode(context.data), decode(context.case_data)) if needs.data else ({}, {})
+        return Background(context.owner, data, case_data, had)
 
     def _owner(self, action: Action) -> str | None:
         if action.case_id is not None:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from connectord.lifecycle.action import Action, Reason, State
-from connectord.lifecycle.allocation import allocate
+from connectord.lifecycle.allocation import foresee
 from connectord.lifecycle.circumstances import LaneState, Present, Story
+from connectord.lifecycle.policy import Assignee, Group
 from connectord.lifecycle.retry import retry_delay_ms
 from connectord.lifecycle.wording import (
     assignee_text,
@@ -184,8 +185,15 @@ def _at_deadline(action: Action, present: Present) -> str:
     unless = "The time for it is over: at any moment" if over else "If none comes by then"
     if present.policy.on_timeout == "close":
         return f"{unless} it is closed unsuccessfully, 'no response returned'; the owner is not notified (rule 20)."
-    place = assignee_text(allocate(action, Reason.TIMEOUT, present.policy.allocation))
-    return f"{unless} it becomes To Do for {place} (rule 4); the owner is not notified (rule 6)."
+    target = foresee(action, Reason.TIMEOUT, present.policy.allocation)
+    match target:
+        case Assignee():
+            place = f"for {assignee_text(target)}"
+        case Group():
+            place = f"for whoever's turn it is in the group {target.name}"
+        case _:
+            place = "for whom the allocation rules name then"
+    return f"{unless} it becomes To Do {place} (rule 4); the owner is not notified (rule 6)."
 
 
 # -- people --------------------------------------------------------------------------------------------------------

@@ -46,6 +46,15 @@ class DueAction:
 
 
 @dataclass(frozen=True, slots=True)
+class CaseContext:
+    """An action's custom data and its case's owner and data. ``data`` and ``case_data`` are JSON text."""
+
+    owner: str | None
+    data: str
+    case_data: str
+
+
+@dataclass(frozen=True, slots=True)
 class KeyHolder:
     """The action that holds a key (rule 17)."""
 
@@ -192,6 +201,8 @@ class WriteSet:
     late_responses: list[LateResponse] = field(default_factory=list)
     history: list[HistoryRow] = field(default_factory=list)
     outbox: list[OutboxRow] = field(default_factory=list)
+    turns: dict[str, str] = field(default_factory=dict)
+    """By group, who had the last turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +238,23 @@ class Filters:
     reason: str | None = None
     resolution: str | None = None
     since: int | None = None
+    queue: str | None = None
+    user: str | None = None
+    """``queue`` and ``user`` find To Do and In Progress actions only."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleCount:
+    """How many actions of one queue and one user are in one state, To Do or In Progress.
+
+    ``oldest_at`` is since when the longest one of them needs a person.
+    """
+
+    queue: str | None
+    user: str | None
+    state: str
+    count: int
+    oldest_at: int | None
 
 
 class WriteStore(Protocol):
@@ -252,6 +280,8 @@ class WriteStore(Protocol):
     def last_seq(self) -> int: ...
     def live_counts(self) -> dict[tuple[str, str], int]: ...
     def case_owner(self, case_id: str) -> str | None: ...
+    def case_context(self, action_id: str) -> CaseContext | None: ...
+    def last_turn(self, group: str) -> str | None: ...
     def due_outbox(self, now: int, limit: int) -> Sequence[OutboxItem]: ...
     def next_outbox_at(self) -> int | None: ...
     def outbox_delivered(self, seq: int, at: int) -> None: ...
@@ -280,4 +310,5 @@ class ReadStore(Protocol):
     def configs(self, before: int | None, limit: int) -> Sequence[ConfigRecord]: ...
     def config(self, version: int) -> ConfigRecord | None: ...
     def closed_ids(self, filters: Filters, limit: int) -> Sequence[str]: ...
+    def people_counts(self) -> Sequence[PeopleCount]: ...
     def close(self) -> None: ...

@@ -17,6 +17,7 @@ from connectord.store.base import (
     HistoryRow,
     LateResponse,
     LimitCounts,
+    PeopleCount,
 )
 from connectord.store.sqlite_connection import open_reader, translate_errors
 from connectord.store.sqlite_rows import ACTION_WIDTH, SELECT_ACTION, SELECT_CONFIG, action_from
@@ -46,6 +47,11 @@ _CLOSED_BY_LIMIT = (
     "JOIN actions a ON a.id = h.action_id "
     "WHERE h.config_version = ? AND h.event = 'LimitChanged' AND h.seq > ? ORDER BY h.seq LIMIT ?"
 )
+_OF_PEOPLE = "a.state IN ('todo', 'in_progress')"
+_PEOPLE_COUNTS = (
+    "SELECT queue, user, state, count(*), min(todo_at) FROM actions INDEXED BY actions_people "
+    "WHERE state IN ('todo', 'in_progress') GROUP BY queue, user, state"
+)
 
 _CONDITIONS = {
     "state": "a.state = ?",
@@ -54,6 +60,8 @@ _CONDITIONS = {
     "reason": "a.reason = ?",
     "resolution": "a.resolution = ?",
     "since": "a.submitted_at >= ?",
+    "queue": "a.queue = ?",
+    "user": "a.user = ?",
 }
 
 
@@ -87,10 +95,14 @@ class SqliteReader:
             where.append("a.id < ?")
             args.append(after)
         condition = f" WHERE {' AND '.join(where)}" if where else ""
+        source = _RECORD
+        if filters.queue is not None or filters.user is not None:
+            source += " INDEXED BY actions_people"
+            condition += f" AND {_OF_PEOPLE}"
         # SQLite uses actions_live only where it can prove that the rows are not closed
-        if filters.state is not None and filters.state != "closed":
+        elif filters.state is not None and filters.state != "closed":
             condition += " AND a.state <> 'closed'"
-        return [_record(row) for row in self._all(f"{_RECORD}{condition} ORDER BY a.id DESC LIMIT ?", *args, limit)]
+        return [_record(row) for row in self._all(f"{source}{condition} ORDER BY a.id DESC LIMIT ?", *args, limit)]
 
     def case(self, case_id: str, limit: int) -> CaseRecord | None:
         rows = self._all("SELECT id, owner, data, created_at FROM cases WHERE id = ?", case_id)
@@ -143,6 +155,9 @@ class SqliteReader:
         where.append("a.state = 'closed'")
         sql = f"SELECT a.id FROM actions a WHERE {' AND '.join(where)} ORDER BY a.id LIMIT ?"  # noqa: S608
         return [row[0] for row in self._all(sql, *args, limit)]
+
+    def people_counts(self) -> Sequence[PeopleCount]:
+        return [PeopleCount(*row) for row in self._all(_PEOPLE_COUNTS)]
 
     def close(self) -> None:
         self._connection.close()

@@ -11,6 +11,7 @@ import msgspec
 from connectord.lifecycle.action import Action
 from connectord.store.base import (
     ActionRecord,
+    CaseContext,
     ConfigRecord,
     DataMerge,
     DueAction,
@@ -76,6 +77,14 @@ _INSERT_LATE = (
 )
 _INSERT_OUTBOX = (
     "INSERT INTO outbox (action_id, case_id, owner, notice, at, text, next_try_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_CASE_CONTEXT = (
+    "SELECT coalesce(c.owner, a.owner), a.data, coalesce(c.data, '{}') "
+    "FROM actions a LEFT JOIN cases c ON c.id = a.case_id WHERE a.id = ?"
+)
+_UPSERT_TURN = (
+    "INSERT INTO group_turns (group_name, member) VALUES (?, ?) ON CONFLICT (group_name) DO UPDATE "
+    "SET member = excluded.member"
 )
 # The live states' counts come from the partial indexes alone; no table page is read.
 _LIVE_COUNTS = (
@@ -181,6 +190,9 @@ class SqliteWriter:
                 ],
             )
 
+        if changes.turns:
+            many(_UPSERT_TURN, list(changes.turns.items()))
+
     def _merge(self, merge: DataMerge) -> None:
         execute = self._connection.execute
         execute("INSERT INTO merges (seq, data) VALUES (?, ?)", (merge.seq, _encode(merge.data)))
@@ -236,6 +248,14 @@ class SqliteWriter:
 
     def case_owner(self, case_id: str) -> str | None:
         row = self._one("SELECT owner FROM cases WHERE id = ?", case_id)
+        return None if row is None else row[0]
+
+    def case_context(self, action_id: str) -> CaseContext | None:
+        row = self._one(_CASE_CONTEXT, action_id)
+        return None if row is None else CaseContext(*row)
+
+    def last_turn(self, group: str) -> str | None:
+        row = self._one("SELECT member FROM group_turns WHERE group_name = ?", group)
         return None if row is None else row[0]
 
     # -- the outbox and the paused systems

@@ -1,6 +1,8 @@
 -- People's work: since when an action needs a person, which configuration decided, which response set which field.
 
 ALTER TABLE actions ADD COLUMN todo_at INTEGER;         -- since when it needs a person (rules 3 and 4)
+UPDATE actions SET todo_at = (SELECT min(at) FROM history WHERE action_id = actions.id AND to_state = 'todo')
+    WHERE state IN ('todo', 'in_progress');
 ALTER TABLE history ADD COLUMN config_version INTEGER;  -- the configuration that was in force
 
 -- The configurations that were in force, oldest first. Secrets are not in the text: the file only names them.
@@ -25,6 +27,6 @@ CREATE TABLE group_turns (
     member      TEXT NOT NULL
 ) WITHOUT ROWID;
 
-CREATE INDEX actions_people ON actions (queue, state, todo_at) WHERE state IN ('todo', 'in_progress');
+CREATE INDEX actions_people ON actions (queue, user, state, todo_at) WHERE state IN ('todo', 'in_progress');
 CREATE INDEX actions_rerun ON actions (rerun_of) WHERE rerun_of IS NOT NULL;
 CREATE INDEX history_limit_changed ON history (config_version, seq) WHERE event = 'LimitChanged';

@@ -57,7 +57,22 @@ class ActionMethods(MethodGroup):
 
     async def _list(self, params: p.List, caller: Caller, notify: Notify) -> r.ActionPage:
         since = None if params.since is None else parse_rfc3339(params.since, "since")
-        filters = Filters(params.state, params.system, params.case, params.reason, params.resolution, since)
+        about_people = params.queue is not None or params.user is not None
+        if about_people and params.state not in (None, State.TODO, State.IN_PROGRESS):
+            raise InvalidRequest(
+                "list: 'queue' and 'user' find To Do and In Progress actions only; "
+                f"leave out state {params.state!r}, or make it 'todo' or 'in_progress'"
+            )
+        filters = Filters(
+            state=params.state,
+            system=params.system,
+            case_id=params.case,
+            reason=params.reason,
+            resolution=params.resolution,
+            since=since,
+            queue=params.queue,
+            user=params.user,
+        )
         limit = params.limit
         records = await self._services.read(lambda store: store.list_records(filters, params.after, limit + 1))
         page = records[:limit]
