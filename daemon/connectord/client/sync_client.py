@@ -40,8 +40,8 @@ class Client(SyncMethods):
         self._entered = False
 
     def __enter__(self) -> Client:
+        self._connection = self._connect()
         self._entered = True
-        self._connected()
         return self
 
     def __exit__(
@@ -112,10 +112,13 @@ class Client(SyncMethods):
         if self._connection is not None and self._connection.has_ended():
             self._disconnect()
         if self._connection is None:
-            connection = Connection(self.path, self.timeout_seconds)
-            connection.__enter__()
-            self._connection = connection
+            self._connection = self._connect()
         return self._connection
+
+    def _connect(self) -> Connection:
+        connection = Connection(self.path, self.timeout_seconds)
+        connection.__enter__()
+        return connection
 
     def _disconnect(self) -> None:
         if self._connection is not None:

@@ -25,7 +25,8 @@ class Connection(ControlClient):
         if self._socket is None:
             return True
         try:
-            return not self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            self._socket.setblocking(False)  # every send and read sets its own timeout
+            return not self._socket.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
             return False
         except OSError:
