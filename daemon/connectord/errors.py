@@ -190,6 +190,12 @@ class RequestFailed(ControlError):
         """Why, in plain words."""
         return str(self)
 
+    @property
+    def resume_after(self) -> int | None:
+        """For a stream of changes that ended: the number after which it goes on, where the daemon says one."""
+        number = self.data.get("resume_after") if isinstance(self.data, dict) else None
+        return number if isinstance(number, int) else None
+
 
 class DoesNotExist(RequestFailed):
     """There is no such action, case, system or queue."""

@@ -158,17 +158,20 @@ def test_errors_carry_their_details() -> None:
     refused = failure(-32002, "it is closed", {"state": "closed", "reason": "it is closed"})
     assert isinstance(refused, errors.WrongState)
     assert refused.state == "closed"
+    assert failure(-32005, "too slow", {"resume_after": 17}).resume_after == 17
     invalid = failure(-32004, "1 problem", {"errors": [{"file": "c", "line": 3, "key": "k", "message": "m"}]})
     assert isinstance(invalid, errors.ConfigurationInvalid)
     assert invalid.errors == (errors.Problem("c", 3, "k", "m"),)
 
 
-@pytest.mark.parametrize("data", [None, [], "text", {}, {"state": 3, "errors": "all"}, {"errors": [1, {}]}])
+@pytest.mark.parametrize(
+    "data", [None, [], "text", {}, {"state": 3, "errors": "all", "resume_after": "x"}, {"errors": [1, {}]}]
+)
 def test_details_that_are_not_there_are_none(data: Any) -> None:
     refused, invalid = failure(-32002, "no", data), failure(-32004, "no", data)
     assert isinstance(refused, errors.WrongState)
     assert isinstance(invalid, errors.ConfigurationInvalid)
-    assert refused.state is None
+    assert (refused.state, refused.resume_after) == (None, None)
     assert all(isinstance(problem, errors.Problem) for problem in invalid.errors)
 
 

@@ -144,6 +144,7 @@ async def test_what_the_daemon_says_of_the_connection_is_the_answer(serve: Serve
     async def full(peer: Peer) -> None:
         await peer.read()
         await peer.send(id=None, error={"code": -32005, "message": "256 connections are open already; try again"})
+        assert await peer.read() is None  # nothing more is said on a connection that the daemon is about to close
 
     async def too_long(peer: Peer) -> None:
         assert len(await peer.stream.receive_some(1000)) == 1000

@@ -295,7 +295,7 @@ async def test_a_reader_that_does_not_read_holds_up_the_daemon_not_the_memory(se
 
 async def test_all_waiting_shares_one_watch(serve: Serve) -> None:
     states: dict[str, str] = {}
-    all_shown = trio.Event()
+    all_shown, closed = trio.Event(), trio.Event()
 
     async def calls(peer: Peer) -> None:
         while (request := await peer.read()) is not None:
@@ -312,16 +312,23 @@ async def test_all_waiting_shares_one_watch(serve: Serve) -> None:
             states[f"A{number}"] = "closed"
             await peer.tell(event(f"A{number}", "closed", number))
         await peer.tell(event("of nobody", "closed"))
-        assert await peer.read() is None  # the last one to wait closes it
+        assert await peer.read() is None
+        closed.set()
 
     outcomes: dict[str, str] = {}
-    async with serve(calls, watch) as path, AsyncClient(path) as client, trio.open_nursery() as nursery:
+    async with serve(calls, watch) as path, AsyncClient(path) as client:
+        async with trio.open_nursery() as nursery:
 
-        async def wait(action_id: str) -> None:
-            outcomes[action_id] = (await client.wait(action_id)).state
+            async def wait(action_id: str) -> None:
+                outcomes[action_id] = (await client.wait(action_id)).state
 
-        for number in range(300):
-            nursery.start_soon(wait, f"A{number}")
+            for number in range(299):
+                nursery.start_soon(wait, f"A{number}")
+            while len(states) < 299:
+                await trio.sleep(0.01)
+            nursery.start_soon(wait, "A299")  # the watch has begun long since
+        # the last one to wait closes the watch
+        await closed.wait()
     assert outcomes == {f"A{number}": "closed" for number in range(300)}
 
 

@@ -278,7 +278,7 @@ class TrioMethods(ABC):
 
         ``async with client.watch() as events: async for event in events: ...``: once inside, no change is missed. It is
         a connection of its own, and ends with DaemonUnreachable when the daemon stops. A reader that is too slow is cut
-        off with TryAgain: nothing is kept for it.
+        off with TryAgain.
         """
         return self._stream(
             "watch", p.Watch(filters=given(p.WatchFilters(id=id, system=system, case=case, state=state))), r.Event
