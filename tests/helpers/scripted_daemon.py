@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -110,7 +110,8 @@ async def serving(directory: Path, *scripts: Script) -> AsyncIterator[Path]:
 
     async def play(stream: trio.SocketStream) -> None:
         assert left, "a connection too many"
-        await left.pop(0)(Peer(stream))
+        with suppress(trio.BrokenResourceError):  # the client has left
+            await left.pop(0)(Peer(stream))
 
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
