@@ -25,7 +25,18 @@
     │   └── PluginRefused           a plugin could not be loaded
     └── ControlError              a client of the control socket
         ├── DaemonUnreachable       nobody listens there (connectorctl exits 3)
+        ├── UnexpectedAnswer        the daemon's answer has not the shape that this client knows
+        ├── WaitTimedOut            the action did not get there in the time given
         └── RequestFailed           the daemon answered with an error
+            ├── DoesNotExist          there is no such action, case, system or queue
+            ├── WrongState            not in the action's present state
+            ├── NotPermitted          the caller's role is too low
+            ├── ConfigurationInvalid  connectord.toml cannot be used; carries every problem
+            ├── TryAgain              nothing was taken: the same again later
+            ├── KeyTaken              rule 17: the key was used with another payload
+            ├── BadRequest            the parameters are wrong
+            ├── NoSuchMethod          the daemon does not know the method: it is of another version
+            └── DaemonFault           a fault of the daemon's own; its log says more
 """
 
 from __future__ import annotations
@@ -173,3 +184,79 @@ class RequestFailed(ControlError):
         self.code = code
         self.data = data
         super().__init__(message)
+
+    @property
+    def reason(self) -> str:
+        """Why, in plain words."""
+        return str(self)
+
+    @property
+    def resume_after(self) -> int | None:
+        """For a stream of changes that ended: the number after which it goes on, where the daemon says one."""
+        number = self.data.get("resume_after") if isinstance(self.data, dict) else None
+        return number if isinstance(number, int) else None
+
+
+class DoesNotExist(RequestFailed):
+    """There is no such action, case, system or queue."""
+
+
+class WrongState(RequestFailed):
+    """The action cannot have that done to it in its present state; ``reason`` says what can be done instead."""
+
+    @property
+    def state(self) -> str | None:
+        """The state that the action is in, where it is about one action."""
+        state = (self.data or {}).get("state")
+        return state if isinstance(state, str) else None
+
+
+class NotPermitted(RequestFailed):
+    """The method needs a higher role; an admin gives roles in ``[control.roles]``."""
+
+
+class ConfigurationInvalid(RequestFailed):
+    """The daemon refused a configuration and goes on with the one that it has."""
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """Every problem, in the order of their lines."""
+        found = (self.data or {}).get("errors")
+        return tuple(
+            Problem(str(item.get("file")), int(item.get("line") or 0), str(item.get("key")), str(item.get("message")))
+            for item in (found if isinstance(found, list) else [])
+            if isinstance(item, dict)
+        )
+
+
+class TryAgain(RequestFailed):
+    """The daemon is overloaded or its disk is full. Nothing was taken: the same request may succeed later.
+
+    It is safe to repeat any request after this. After :class:`DaemonUnreachable` nobody knows whether the request was
+    carried out; ``submit`` with a ``key`` is safe to repeat then too, since the key gives the first action back (rule
+    17).
+    """
+
+
+class KeyTaken(RequestFailed):
+    """Rule 17: the key was used before, for the same system, with another payload."""
+
+
+class BadRequest(RequestFailed):
+    """A parameter is missing, unknown, of a wrong type or out of range, or the request is too long."""
+
+
+class NoSuchMethod(RequestFailed):
+    """The daemon does not know the method: it is older or newer than this client."""
+
+
+class DaemonFault(RequestFailed):
+    """A fault of the daemon's own, or its store failed. Its log says more."""
+
+
+class UnexpectedAnswer(ControlError):
+    """The daemon's answer has not the shape that this client knows: the two are of different versions."""
+
+
+class WaitTimedOut(ControlError, TimeoutError):
+    """The action did not get there in the time given. It goes on; one may wait again."""
