@@ -94,6 +94,7 @@ class Daemon:
             config,
             ledger=self.ledger,
             read=self.read,
+            executor=surroundings.reading,
             adapters=surroundings.adapters,
             environ=surroundings.environ,
         )

@@ -382,7 +382,7 @@ def reload(plan: bool, to: int | None, list_all: bool, as_json: bool) -> None:
             if listing.add(json.loads(line)["effects"]):
                 break
         if text := listing.text():
-            click.echo(text)
+            click.echo(f"\n{text}")
     if to is not None and not plan:
         _complain(
             "the file was not touched: the next reload or start takes what stands there; "

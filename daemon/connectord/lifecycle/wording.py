@@ -35,7 +35,13 @@ WORDS_SHOWN = 300
 """How many characters of somebody else's words a sentence holds; the card has all of them."""
 
 # In seconds, and up to how many of them the unit says enough: two of a unit are told in the smaller one.
-_DISTANCES = ((1, "s", 120), (60, "min", 7200), (3600, "h", 172_800), (86_400, "d", None))
+# a number and its unit, or two where one says too little
+_DISTANCES = (
+    (((1, "s"),), 120),
+    (((60, "min"),), 7200),
+    (((3600, "h"), (60, "min")), 172_800),
+    (((86_400, "d"), (3600, "h")), None),
+)
 _DURATIONS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"), (1, "ms"))
 
 
@@ -84,12 +90,17 @@ def format_moment(at_ms: int, now: int) -> str:
 
 
 def format_distance(at_ms: int, now: int) -> str:
-    """How long ``at_ms`` is from ``now``: ``in 4 min``, ``3 h ago``; ``now`` where it is less than a second."""
+    """How long ``at_ms`` is from ``now``: ``in 4 min``, ``3 h 55 min ago``; ``now`` where it is less than a second."""
     seconds = abs(at_ms - now) // 1000
     if seconds == 0:
         return "now"
-    unit, name = next((unit, name) for unit, name, until in _DISTANCES if until is None or seconds < until)
-    length = f"{seconds // unit} {name}"
+    units = next(units for units, until in _DISTANCES if until is None or seconds < until)
+    lengths = []
+    for unit, name in units:
+        number, seconds = divmod(seconds, unit)
+        if number:
+            lengths.append(f"{number} {name}")
+    length = " ".join(lengths)
     return f"in {length}" if at_ms > now else f"{length} ago"
 
 
