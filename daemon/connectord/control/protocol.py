@@ -15,10 +15,12 @@ from connectord.errors import (
     KeyConflict,
     NotAllowed,
     NotFound,
+    NotInHistory,
     Overloaded,
     Refused,
     StoreFailed,
     StoreFull,
+    WatcherTooSlow,
 )
 
 MAX_LINE_BYTES = 1024 * 1024
@@ -141,7 +143,12 @@ def error_reply(request_id: RequestId, error: Exception) -> bytes:
     if isinstance(error, ProtocolError):
         return encode_error(request_id, error.code, error.message)
     if isinstance(error, Refused):
-        return encode_error(request_id, REFUSED, error.reason, {"state": error.state, "reason": error.reason})
+        data: dict[str, Any] = {"state": error.state, "reason": error.reason}
+        if isinstance(error, NotInHistory):
+            data["resume_after"] = error.resume_after
+        return encode_error(request_id, REFUSED, error.reason, data)
+    if isinstance(error, WatcherTooSlow):
+        return encode_error(request_id, OVERLOADED, str(error), {"resume_after": error.resume_after})
     if isinstance(error, ConfigurationRefused):
         errors = [{"file": p.file, "line": p.line, "key": p.key, "message": p.message} for p in error.problems]
         text = f"the configuration is refused: {len(errors)} problem{'' if len(errors) == 1 else 's'}"

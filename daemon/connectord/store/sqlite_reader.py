@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ from connectord.store.base import (
     ActionRecord,
     AttemptRow,
     CaseRecord,
+    ChangeFilters,
     ConfigRecord,
     Filters,
+    HistoryPage,
     HistoryRow,
     LateResponse,
     LimitCounts,
@@ -22,6 +24,10 @@ from connectord.store.sqlite_rows import ACTION_WIDTH, SELECT_ACTION, SELECT_CON
 
 _RECORD = f"SELECT {SELECT_ACTION}, a.key, a.rerun_of, a.data, a.response_data FROM actions a"  # noqa: S608
 _HISTORY = "SELECT seq, action_id, at, from_state, to_state, event, rules, why, who, note, config_version FROM history"
+_CHANGES = (
+    "SELECT h.seq, h.action_id, h.at, h.from_state, h.to_state, h.event, h.rules, h.why, h.who, h.note, "
+    "h.config_version, a.system, a.case_id FROM history h"
+)
 
 # the indexes are named because SQLite, without statistics, may take another one and read every row
 _LIVE_PAGE = (
@@ -52,6 +58,12 @@ _CONDITIONS = {
     "reason": "a.reason = ?",
     "resolution": "a.resolution = ?",
     "since": "a.submitted_at >= ?",
+}
+_CHANGE_CONDITIONS = {
+    "id": "h.action_id = ?",
+    "system": "a.system = ?",
+    "case": "a.case_id = ?",
+    "state": "h.to_state = ?",
 }
 
 
@@ -97,8 +109,20 @@ class SqliteReader:
     def history(self, action_id: str) -> Sequence[HistoryRow]:
         return [HistoryRow(*row) for row in self._all(f"{_HISTORY} WHERE action_id = ? ORDER BY seq", action_id)]
 
-    def history_after(self, seq: int, limit: int) -> Sequence[HistoryRow]:
-        return [HistoryRow(*row) for row in self._all(f"{_HISTORY} WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)]
+    def history_page(self, filters: ChangeFilters, after: int, upto: int, limit: int) -> HistoryPage:
+        oldest = self._all("SELECT min(seq) FROM history")[0][0]
+        where, args = _chosen(_CHANGE_CONDITIONS, filters)
+        index = "" if filters.id is None else "INDEXED BY history_action "
+        condition = " AND ".join(["h.seq > ?", "h.seq <= ?", *where])
+        # CROSS JOIN: the history leads, whatever SQLite thinks of the filters
+        rows = self._all(
+            f"{_CHANGES} {index}CROSS JOIN actions a ON a.id = h.action_id WHERE {condition} ORDER BY h.seq LIMIT ?",
+            after,
+            upto,
+            *args,
+            limit,
+        )
+        return HistoryPage(oldest, [HistoryRow(*row) for row in rows])
 
     def attempts(self, action_id: str) -> Sequence[AttemptRow]:
         rows = self._all(
@@ -147,7 +171,11 @@ class SqliteReader:
 
 
 def _where(filters: Filters) -> tuple[list[str], list[Any]]:
-    chosen = [(sql, getattr(filters, name)) for name, sql in _CONDITIONS.items()]
+    return _chosen(_CONDITIONS, filters)
+
+
+def _chosen(conditions: Mapping[str, str], filters: Filters | ChangeFilters) -> tuple[list[str], list[Any]]:
+    chosen = [(sql, getattr(filters, name)) for name, sql in conditions.items()]
     return [sql for sql, value in chosen if value is not None], [value for _, value in chosen if value is not None]
 
 

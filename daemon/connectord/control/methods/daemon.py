@@ -8,7 +8,8 @@ from connectord.control import params as p
 from connectord.control import results as r
 from connectord.control.methods.base import Call, Caller, MethodGroup, Notify
 from connectord.control.views import event_view
-from connectord.errors import NotFound, Overloaded
+from connectord.errors import NotFound
+from connectord.store.base import ChangeFilters, HistoryPage
 
 
 class DaemonMethods(MethodGroup):
@@ -44,16 +45,15 @@ class DaemonMethods(MethodGroup):
 
     async def _watch(self, params: p.Watch, caller: Caller, notify: Notify) -> None:
         wanted = params.filters or p.WatchFilters()
-        with self._services.ledger.watchers.subscribe() as changes:
-            async for row in changes:
-                if (
-                    wanted.id in (None, row.action_id)
-                    and wanted.system in (None, row.system)
-                    and wanted.case in (None, row.case_id)
-                    and wanted.state in (None, row.to_state)
-                ):
+        filters = ChangeFilters(wanted.id, wanted.system, wanted.case, wanted.state)
+
+        async def read(after: int, upto: int, limit: int) -> HistoryPage:
+            return await self._services.read(lambda store: store.history_page(filters, after, upto, limit))
+
+        with self._services.ledger.watchers.subscribe(params.after, filters, read) as watcher:
+            while True:
+                for row in await watcher.next_rows():
                     await notify("event", event_view(row))
-        raise Overloaded("watch was too slow and is cut off; history has what it missed, watch again to go on")
 
     async def _shutdown(self, params: p.Shutdown, caller: Caller, notify: Notify) -> r.Stopping:
         self._services.request_stop(now=params.now)
