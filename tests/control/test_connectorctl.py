@@ -9,7 +9,7 @@ import trio
 from connectord.cli import rendering
 from connectord.cli.times import parse_when
 from connectord.control.server import open_control_listener, serve_control
-from connectord.errors import ConfigurationRefused, Problem, Refused
+from connectord.errors import ConfigurationRefused, Overloaded, Problem, Refused, WatcherTooSlow
 
 ACTION = {
     "id": "01A", "system": "billing", "case": "C-1", "key": None, "state": "pending", "label": "Retrying",
@@ -34,7 +34,7 @@ ANSWERS = {
     "reload": {"applied": False, "plan": {"added": ["a"], "removed": ["b"], "restart_required": [], "closed": 2,
                                           "changed": {"c": [{"key": "k", "old": 1, "new": 2}]}}},
     "status": {"version": "1", "pid": 5, "started_at": "now", "uptime_seconds": 3700, "state_directory": "/s",
-               "counts": {"pending": 2}, "systems": 1, "callbacks": "127.0.0.1:80"},
+               "counts": {"pending": 2}, "systems": 1, "callbacks": "127.0.0.1:80", "last_seq": 7},
 }  # fmt: skip
 
 
@@ -50,7 +50,11 @@ class Ctl:
         if params.get("plan") is False:
             raise ConfigurationRefused([Problem("c.toml", 3, "a.b", "must be 1"), Problem("c.toml", 4, "x", "no")])
         if method == "watch":
-            await notify("event", {"at": "12:00", "id": "01A", "state": "pending"})
+            if params.get("filters", {}).get("case") == "none":
+                raise Overloaded("later")
+            await notify("event", {"seq": 8, "at": "12:00", "id": "01A", "state": "pending"})
+            if params.get("after") == 5:
+                raise WatcherTooSlow(9)
             return None
         if method == "rerun":
             return {"count": 2} if params.get("dry_run") else {"actions": [ACTION]}
@@ -116,8 +120,10 @@ def path(tmp_path):
         (["resume", "billing"], ("resume", {"system": "billing"}), "billing goes on"),
         (["reload", "--plan"], ("reload", {"plan": True}), "    k: 1 -> 2"),
         (["status"], ("status", {}), "1h 1m 40s"),
-        (["watch"], ("watch", {}), "12:00 id=01A state=pending\n"),
-        (["watch", "--system", "s"], ("watch", {"filters": {"system": "s"}}), "12:00"),
+        (["watch", "--after", "0"], ("watch", {"after": 0}), "12:00 seq=8 id=01A state=pending\n"),
+        (
+            ["watch", "--system", "s", "--after", "6"], ("watch", {"filters": {"system": "s"}, "after": 6}), "12:00",
+        ),
         (["shutdown"], ("shutdown", {}), "draining"),
         (["shutdown", "--now"], ("shutdown", {"now": True}), "stopping"),
     ],
@@ -137,7 +143,21 @@ async def test_json_is_the_result_unchanged(path):
             json.dumps(ANSWERS[method], separators=(",", ":")) for method in ("show", "history")
         ]
         _, out, _ = await ctl("watch", "--json")
-        assert json.loads(out) == {"at": "12:00", "id": "01A", "state": "pending"}
+        assert json.loads(out) == {"seq": 8, "at": "12:00", "id": "01A", "state": "pending"}
+        assert ctl.calls[-2:] == [("status", {}), ("watch", {"after": 7})]
+
+
+async def test_watch_that_is_cut_off_says_how_to_go_on(path):
+    async with serving(path) as ctl:
+        code, out, err = await ctl("watch", "--after", "5", "--case", "C 1")
+        assert (code, out) == (1, "12:00 seq=8 id=01A state=pending\n")
+        assert err.splitlines()[-1] == "connectorctl: to go on: connectorctl watch --after 9 --case 'C 1'"
+        code, out, err = await ctl("watch", "--case", "none")
+        assert (code, out) == (1, "")
+        assert err.splitlines() == [
+            "connectorctl: later",
+            "connectorctl: to go on: connectorctl watch --after 7 --case none",
+        ]
 
 
 async def test_show_prints_history_and_attempts(path):

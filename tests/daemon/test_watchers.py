@@ -129,18 +129,18 @@ filters = st.builds(
 )
 readers = st.builds(
     Reader,
-    begins_at=st.floats(0, 10),
+    begins_at=st.sampled_from([0, 0, 0.5, 3]),
     after=st.none() | st.integers(0, 30),
     filters=filters,
     pace=st.sampled_from([0, 0, 0.01, 0.3]),
-    stays_for=st.integers(1, 40),
-    is_away_for=st.sampled_from([0, 2]),
+    stays_for=st.integers(1, 12),
+    is_away_for=st.sampled_from([0, 0.5, 2]),
 )
 changes = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=3 * SMALL_RING)
-batches = st.lists(st.tuples(st.floats(0, 2), changes), max_size=12)
+batches = st.lists(st.tuples(st.sampled_from([0, 0.1, 1]), changes), min_size=2, max_size=12)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(before=changes, batches=batches, people=st.lists(readers, min_size=1, max_size=4), read_seconds=st.floats(0, 1))
 def test_every_watcher_is_told_what_matches_after_its_start_once_and_in_order(
     before: list[tuple[int, int]],
@@ -158,7 +158,7 @@ def test_every_watcher_is_told_what_matches_after_its_start_once_and_in_order(
             for pause, batch in batches:
                 await trio.sleep(pause)
                 watchers.publish(store.append(batch))
-            await trio.sleep(100_000)
+            await trio.sleep(80_000)
             nursery.cancel_scope.cancel()
         for reader in people:
             assert reader.cut_off_before == 0

@@ -64,15 +64,13 @@ class Watchers:
                 f"there is no change {after} yet: the newest is {self.newest}; watch after it, or without a number",
                 self.newest,
             )
-        if not self._watching:
-            self._ring.clear()  # it was not filled while nobody watched
         self._watching += 1
         try:
             yield Watcher(self, self.newest if after is None else after, filters, read)
         finally:
             self._watching -= 1
             if not self._watching:
-                self._ring.clear()
+                self._ring.clear()  # it is not filled while nobody watches
 
     def holds(self, position: int) -> bool:
         """Whether everything after ``position`` is in the ring."""
