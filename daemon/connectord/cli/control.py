@@ -181,6 +181,7 @@ def submit(
 @click.option("--case", metavar="ID")
 @click.option("--reason", metavar="R")
 @click.option("--resolution", type=RESOLUTIONS)
+@click.option("--retrying", is_flag=True, default=None, help="Only pending ones whose last attempt failed.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N")
 def list_actions(as_json: bool, **filters: Any) -> None:
     """List actions, newest first."""
@@ -387,6 +388,24 @@ def watch(as_json: bool, after: int | None, **filters: Any) -> None:
 
 def _as_options(values: dict[str, str]) -> str:
     return "".join(f" --{name} {shlex.quote(value)}" for name, value in values.items())
+
+
+@_command("top", "top")
+def top(as_json: bool) -> None:
+    """Show systems and actions, live; ? shows the keys.
+
+    With --json, print what it would show once: the daemon's answers to status, systems and list, a line each.
+    """
+    if as_json:
+        with _connect() as client:
+            for method in ("status", "systems", "list"):
+                click.echo(client.raw_call(method))
+        return
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
+        raise click.UsageError("top needs a terminal; connectorctl status, systems and list print to anything")
+    from connectord.cli.top.loop import run  # rich and trio are for this command alone
+
+    run(_connect().path, keys=sys.stdin.fileno(), output=sys.stdout.fileno(), encoding=sys.stdout.encoding)
 
 
 @_command("shutdown", "shutdown --now")

@@ -240,7 +240,7 @@ def status_card(status: Mapping[str, Any]) -> str:
             ("Version", status.get("version")),
             ("Process", status.get("pid")),
             ("Started", status.get("started_at")),
-            ("Uptime", _duration(status.get("uptime_seconds"))),
+            ("Uptime", duration_text(status.get("uptime_seconds"))),
             ("State directory", status.get("state_directory")),
             ("Callbacks", status.get("callbacks")),
             ("Systems", status.get("systems")),
@@ -251,7 +251,8 @@ def status_card(status: Mapping[str, Any]) -> str:
     return f"{known}\n\nActions\n{actions}" if actions else known
 
 
-def _duration(seconds: Any) -> str | None:
+def duration_text(seconds: Any) -> str | None:
+    """``1h 1m 40s``; None for what is no number."""
     if not isinstance(seconds, int | float):
         return None
     minutes, rest = divmod(int(seconds), 60)

@@ -52,6 +52,8 @@ class List(Params, frozen=True):
     reason: Literal["updated_by_integration", "timeout"] | None = None
     resolution: Literal["done_successfully", "not_done_successfully"] | None = None
     since: str | None = None
+    retrying: bool = False
+    """only pending ones whose last attempt failed"""
     after: Name | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
 

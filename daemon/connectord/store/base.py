@@ -254,6 +254,8 @@ class Filters:
     reason: str | None = None
     resolution: str | None = None
     since: int | None = None
+    retrying: bool = False
+    """Only pending ones whose last attempt failed."""
 
 
 class WriteStore(Protocol):

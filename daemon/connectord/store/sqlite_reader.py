@@ -92,11 +92,15 @@ class SqliteReader:
         if after is not None:
             where.append("a.id < ?")
             args.append(after)
+        source = _RECORD
+        if filters.retrying:
+            source += " INDEXED BY actions_retrying_newest"
+            where.append("a.state = 'pending' AND a.attempts > 0")
         condition = f" WHERE {' AND '.join(where)}" if where else ""
         # SQLite uses actions_live only where it can prove that the rows are not closed
         if filters.state is not None and filters.state != "closed":
             condition += " AND a.state <> 'closed'"
-        return [_record(row) for row in self._all(f"{_RECORD}{condition} ORDER BY a.id DESC LIMIT ?", *args, limit)]
+        return [_record(row) for row in self._all(f"{source}{condition} ORDER BY a.id DESC LIMIT ?", *args, limit)]
 
     def case(self, case_id: str, limit: int) -> CaseRecord | None:
         rows = self._all("SELECT id, owner, data, created_at FROM cases WHERE id = ?", case_id)

@@ -56,7 +56,9 @@ class ActionMethods(MethodGroup):
 
     async def _list(self, params: p.List, caller: Caller, notify: Notify) -> r.ActionPage:
         since = None if params.since is None else parse_rfc3339(params.since, "since")
-        filters = Filters(params.state, params.system, params.case, params.reason, params.resolution, since)
+        filters = Filters(
+            params.state, params.system, params.case, params.reason, params.resolution, since, params.retrying
+        )
         limit = params.limit
         records = await self._services.read(lambda store: store.list_records(filters, params.after, limit + 1))
         page = records[:limit]
