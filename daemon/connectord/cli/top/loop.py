@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import AsyncIterator
 
 import trio
 
@@ -26,6 +27,7 @@ ESCAPE_SECONDS = 0.05
 
 MOST_ACTIONS = 100
 COMMANDS_QUEUED = 8
+_SIGNALS = (signal.SIGWINCH, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Top:
@@ -44,9 +46,12 @@ class Top:
         """Until somebody quits. Raises :class:`DaemonUnreachable` or :class:`RequestFailed` where it cannot begin."""
         try:
             await self._fetch()
-            with self._terminal.taken():
+            # the signals first: none may end us while we have the terminal
+            with trio.open_signal_receiver(*_SIGNALS) as signals, self._terminal.taken():
+                self._state = on_screen.resized(self._state, self._terminal.size())
                 async with trio.open_nursery() as nursery:
-                    for task in (self._watch_signals, self._refresh, self._act, self._read_keys):
+                    nursery.start_soon(self._watch_signals, signals)
+                    for task in (self._refresh, self._act, self._read_keys):
                         nursery.start_soon(task)
                     await self._done.wait()
                     nursery.cancel_scope.cancel()
@@ -152,14 +157,13 @@ class Top:
                     state = on_screen.told(state, "too much is under way; wait a moment", refusal=True)
         self._show(state)
 
-    async def _watch_signals(self) -> None:
-        with trio.open_signal_receiver(signal.SIGWINCH, signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-            async for number in signals:
-                if number != signal.SIGWINCH:
-                    self._done.set()
-                    return
-                self._show(on_screen.resized(self._state, self._terminal.size()))
-                self._wanted_now.set()
+    async def _watch_signals(self, signals: AsyncIterator[int]) -> None:
+        async for number in signals:
+            if number != signal.SIGWINCH:
+                self._done.set()
+                return
+            self._show(on_screen.resized(self._state, self._terminal.size()))
+            self._wanted_now.set()
 
 
 def run(path: str, *, keys: int, output: int, encoding: str) -> None:
