@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 
 import pytest
 from connectord.cli.top import state as on_screen
@@ -18,6 +19,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.screen import Screen
 
+DOCS = Path(__file__).parent.parent.parent / "docs"
 SHOWN = arrived(
     State(),
     snapshot(
@@ -55,6 +57,26 @@ def test_the_tables() -> None:
         "",
         view.HINTS,
     ]
+
+
+def test_the_screen_in_the_docs_is_what_is_drawn() -> None:
+    systems = [
+        system("erp", waiting=2, todo=1),
+        system("depot", health="failing", pending=9, waiting=1, todo=0, in_flight=0, last_error="connection refused"),
+    ]
+    actions = [
+        retrying("01M86PTPG04TFF59TXT1SH3RQ8", attempts=4, system="depot", case="C-1001"),
+        action("01M86PTPG04TFF59TXT1SH3RQ7", "todo", label="To Do", case="C-1002", rejected_reason="Vendor unknown"),
+        action(
+            "01M86PTPG04TFF59TXT1SH3RQ6", "waiting", label="Waiting", case="C-1003", deadline="2026-11-24T17:01:40.000Z"
+        ),
+    ]
+    shown = arrived(State(), Snapshot(STATUS | {"commits": 75, "uptime_seconds": 3699.0}, systems, []))
+    shown = resized(arrived(shown, Snapshot(STATUS, systems, on_screen.sorted_actions(actions))), (100, 11))
+    page = (DOCS / "operations.md").read_text(encoding="utf-8")
+    assert "\n".join(f"    {line}".rstrip() for line in view.as_text(shown).splitlines()) in page
+    for key, _ in view.KEYS:
+        assert f"| {key}" in page
 
 
 def test_a_narrow_screen_keeps_what_matters_most() -> None:
