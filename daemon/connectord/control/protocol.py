@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -50,6 +50,12 @@ class Request:
     method: str
     params: dict[str, Any] = field(default_factory=dict)
     is_notification: bool = False
+
+
+class Notify(Protocol):
+    """Sends notifications of one method, one for each of ``params``, in one piece: a few dozen at most."""
+
+    async def __call__(self, method: str, *params: Any) -> None: ...
 
 
 class ProtocolError(Exception):

@@ -20,6 +20,7 @@ from connectord.control.protocol import (
     MAX_LINE_BYTES,
     NOT_ALLOWED,
     OVERLOADED,
+    Notify,
     ProtocolError,
     Request,
     encode_error,
@@ -33,7 +34,6 @@ from connectord.control.protocol import (
 from connectord.errors import AddressUnusable, StoreFailed
 
 Caller = TypeVar("Caller")
-Notify = Callable[[str, Any], Awaitable[None]]
 Dispatch = Callable[[Caller, str, dict[str, Any], Notify], Awaitable[Any]]
 Authorize = Callable[[Peer], Caller | None]
 
@@ -256,10 +256,10 @@ class _Connection(Generic[Caller]):
         result = await self._dispatch(caller, request.method, request.params, self._notify)
         return encode_result(request.id, result)
 
-    async def _notify(self, method: str, params: Any) -> None:
+    async def _notify(self, method: str, *params: Any) -> None:
         # from now on: the reply that ends the stream has to wait behind the notifications too
         self._is_notified = True
-        await self._send(encode_notification(method, params))
+        await self._send(b"".join([encode_notification(method, one) for one in params]))
 
     async def _send(self, line: bytes) -> None:
         async with self._write_lock:

@@ -96,7 +96,10 @@ class ChangeFilters:
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
-    """Some rows of the history in their order. ``oldest`` is the number of the oldest row that is kept at all."""
+    """Some rows of the history in their order. ``oldest`` is the number of the oldest row that is kept at all.
+
+    From there on nothing is missing: what removes history removes it from its old end.
+    """
 
     oldest: int | None
     rows: Sequence[HistoryRow]

@@ -11,6 +11,8 @@ from connectord.control.views import event_view
 from connectord.errors import NotFound
 from connectord.store.base import ChangeFilters, HistoryPage
 
+TOLD_AT_ONCE = 64
+
 
 class DaemonMethods(MethodGroup):
     """The methods about the daemon as a whole."""
@@ -52,8 +54,9 @@ class DaemonMethods(MethodGroup):
 
         with self._services.ledger.watchers.subscribe(params.after, filters, read) as watcher:
             while True:
-                for row in await watcher.next_rows():
-                    await notify("event", event_view(row))
+                rows = await watcher.next_rows()
+                for first in range(0, len(rows), TOLD_AT_ONCE):
+                    await notify("event", *map(event_view, rows[first : first + TOLD_AT_ONCE]))
 
     async def _shutdown(self, params: p.Shutdown, caller: Caller, notify: Notify) -> r.Stopping:
         self._services.request_stop(now=params.now)
