@@ -39,8 +39,8 @@ Authorize = Callable[[Peer], Caller | None]
 
 WRITE_TIMEOUT_SECONDS = 10
 NOTIFICATION_PATIENCE_SECONDS = 300
-"""How long a reader of notifications may read nothing at all before it is dropped. What it costs meanwhile is its own
-connection: whoever notifies it waits, and keeps nothing for it."""
+"""How long a reader may take for what it is notified of in one piece before it is dropped. What it costs meanwhile is
+its own connection: whoever notifies it waits, and keeps nothing for it."""
 _HANGUP_CHECK_SECONDS = 0.25
 _LINGER_SECONDS = 1
 _READ_BYTES = 64 * 1024
