@@ -16,8 +16,10 @@
     │   ├── InvalidRequest          the request itself is malformed
     │   ├── NotFound                there is no such action, case or system
     │   ├── Refused                 not in this state (rule 16 and the like)
+    │   │   └── NotInHistory          a watcher wants to go on where the history does not reach
     │   ├── NotAllowed              the caller's role does not permit it
     │   ├── Overloaded              nothing was taken; try again
+    │   │   └── WatcherTooSlow        a watcher is cut off, and can go on where it was
     │   └── KeyConflict             rule 17: the key was used with another payload
     ├── AdapterError              something about an adapter or a plugin
     │   ├── NotConnected            rule 12: the attempt failed to connect; raised by adapters
@@ -130,12 +132,34 @@ class Refused(RequestError):
         super().__init__(reason)
 
 
+class NotInHistory(Refused):
+    """``watch`` was to go on after a number that the history does not reach any more, or not yet.
+
+    ``resume_after`` is the nearest number to go on after; what lies before it cannot be had.
+    """
+
+    def __init__(self, reason: str, resume_after: int) -> None:
+        self.resume_after = resume_after
+        super().__init__(None, reason)
+
+
 class NotAllowed(RequestError):
     """The caller's role does not permit the method."""
 
 
 class Overloaded(RequestError):
     """The daemon cannot take this now. Nothing was taken; try again."""
+
+
+class WatcherTooSlow(Overloaded):
+    """A watcher fell too far behind and is cut off. It loses nothing if it goes on after ``resume_after``."""
+
+    def __init__(self, resume_after: int) -> None:
+        self.resume_after = resume_after
+        super().__init__(
+            f"watch was too slow and is cut off after change {resume_after}; "
+            f"watch again with after {resume_after} to go on, nothing is lost"
+        )
 
 
 class KeyConflict(RequestError):

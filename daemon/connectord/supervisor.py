@@ -384,6 +384,7 @@ class Daemon:
             counts=counts_by_state(self.ledger),
             in_flight=sum(lane.in_flight for lane in self.lanes.values()),
             commits=self.ledger.commits,
+            last_seq=self.ledger.watchers.newest,
             stopping=self._stop.is_set(),
         )
 

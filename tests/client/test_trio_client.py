@@ -383,6 +383,57 @@ async def test_waiting_goes_on_after_a_watch_that_was_cut_off(serve: Serve) -> N
         assert (await client.wait("A")).state == "todo"
 
 
+async def test_waiting_after_a_cut_goes_on_at_the_number_and_misses_no_state_in_between(serve: Serve) -> None:
+    async def calls(peer: Peer) -> None:
+        await peer.send(id=await peer.need("show"), result=action("A", "waiting"))
+        shown.set()
+        # by now it is in another state again: only the stream knew
+        await peer.send(id=await peer.need("show"), result=action("A", "in_progress"))
+        await peer.read()
+
+    async def cut_off(peer: Peer) -> None:
+        watch_id = await peer.begin_watch()
+        await shown.wait()
+        await peer.send(id=watch_id, error={"code": -32005, "message": "too slow", "data": {"resume_after": 7}})
+        await peer.read()
+
+    async def again(peer: Peer) -> None:
+        await peer.begin_watch(after=7)
+        await peer.tell(event("A", "todo", seq=8))
+        await peer.read()
+
+    shown = trio.Event()
+    async with serve(calls, cut_off, again) as path, AsyncClient(path) as client:
+        assert (await client.wait("A", states=["todo"])).state == "in_progress"
+
+
+async def test_waiting_looks_anew_where_the_number_to_go_on_at_is_not_kept_any_more(serve: Serve) -> None:
+    async def calls(peer: Peer) -> None:
+        await peer.send(id=await peer.need("show"), result=action("A", "waiting"))
+        shown.set()
+        await peer.send(id=await peer.need("show"), result=action("A", "todo"))
+        await peer.read()
+
+    async def cut_off(peer: Peer) -> None:
+        watch_id = await peer.begin_watch()
+        await shown.wait()
+        await peer.send(id=watch_id, error={"code": -32005, "message": "too slow", "data": {"resume_after": 7}})
+        await peer.read()
+
+    async def pruned(peer: Peer) -> None:
+        watch_id = await peer.need("watch", after=7)
+        await peer.send(id=watch_id, error={"code": -32002, "message": "gone", "data": {"resume_after": 99}})
+        await peer.read()
+
+    async def again(peer: Peer) -> None:
+        await peer.begin_watch()
+        await peer.read()
+
+    shown = trio.Event()
+    async with serve(calls, cut_off, pruned, again) as path, AsyncClient(path) as client:
+        assert (await client.wait("A")).state == "todo"
+
+
 async def test_waiting_fails_when_the_daemon_goes_and_can_begin_anew(serve: Serve) -> None:
     async def calls(peer: Peer) -> None:
         for _ in range(2):

@@ -10,7 +10,7 @@ from connectord.cli import rendering
 from connectord.cli.queues import queues_text
 from connectord.cli.times import parse_when
 from connectord.control.server import open_control_listener, serve_control
-from connectord.errors import ConfigurationRefused, Problem, Refused
+from connectord.errors import ConfigurationRefused, Overloaded, Problem, Refused, WatcherTooSlow
 
 ACTION = {
     "id": "01A", "system": "billing", "case": "C-1", "key": None, "state": "pending", "label": "Retrying",
@@ -50,7 +50,7 @@ ANSWERS = {
     "config_diff": {"a": 1, "b": 2, "changed": {"c": [{"key": "k", "old": "1", "new": "2"}]}, "added": [],
                     "removed": [], "other": [], "problems": [], "text": "-k = 1\n+k = 2"},
     "status": {"version": "1", "pid": 5, "started_at": "now", "uptime_seconds": 3700, "state_directory": "/s",
-               "counts": {"pending": 2}, "systems": 1, "callbacks": "127.0.0.1:80"},
+               "counts": {"pending": 2}, "systems": 1, "callbacks": "127.0.0.1:80", "last_seq": 7},
 }  # fmt: skip
 
 
@@ -66,7 +66,11 @@ class Ctl:
         if params.get("to") == 99:
             raise ConfigurationRefused([Problem("c.toml", 3, "a.b", "must be 1"), Problem("c.toml", 4, "x", "no")])
         if method == "watch":
-            await notify("event", {"at": "12:00", "id": "01A", "state": "pending"})
+            if params.get("filters", {}).get("case") == "none":
+                raise Overloaded("later")
+            await notify("event", {"seq": 8, "at": "12:00", "id": "01A", "state": "pending"})
+            if params.get("after") == 5:
+                raise WatcherTooSlow(9)
             return None
         if method == "rerun":
             return {"count": 2} if params.get("dry_run") else {"actions": [ACTION]}
@@ -137,8 +141,10 @@ def path(tmp_path):
         (["config", "show", "2"], ("config_show", {"version": 2}), "[daemon]\n"),
         (["config", "diff", "1", "2"], ("config_diff", {"a": 1, "b": 2}), "    k: 1 -> 2\n\n-k = 1\n+k = 2"),
         (["status"], ("status", {}), "1h 1m 40s"),
-        (["watch"], ("watch", {}), "12:00 id=01A state=pending\n"),
-        (["watch", "--system", "s"], ("watch", {"filters": {"system": "s"}}), "12:00"),
+        (["watch", "--after", "0"], ("watch", {"after": 0}), "12:00 seq=8 id=01A state=pending\n"),
+        (
+            ["watch", "--system", "s", "--after", "6"], ("watch", {"filters": {"system": "s"}, "after": 6}), "12:00",
+        ),
         (["shutdown"], ("shutdown", {}), "draining"),
         (["shutdown", "--now"], ("shutdown", {"now": True}), "stopping"),
     ],
@@ -158,7 +164,21 @@ async def test_json_is_the_result_unchanged(path):
             json.dumps(ANSWERS[method], separators=(",", ":")) for method in ("show", "history")
         ]
         _, out, _ = await ctl("watch", "--json")
-        assert json.loads(out) == {"at": "12:00", "id": "01A", "state": "pending"}
+        assert json.loads(out) == {"seq": 8, "at": "12:00", "id": "01A", "state": "pending"}
+        assert ctl.calls[-2:] == [("status", {}), ("watch", {"after": 7})]
+
+
+async def test_watch_that_is_cut_off_says_how_to_go_on(path):
+    async with serving(path) as ctl:
+        code, out, err = await ctl("watch", "--after", "5", "--case", "C 1")
+        assert (code, out) == (1, "12:00 seq=8 id=01A state=pending\n")
+        assert err.splitlines()[-1] == "connectorctl: to go on: connectorctl watch --after 9 --case 'C 1'"
+        code, out, err = await ctl("watch", "--case", "none")
+        assert (code, out) == (1, "")
+        assert err.splitlines() == [
+            "connectorctl: later",
+            "connectorctl: to go on: connectorctl watch --after 7 --case none",
+        ]
 
 
 async def test_show_prints_history_and_attempts(path):
@@ -252,7 +272,7 @@ def test_every_command_has_an_example_and_json():
 
     assert set(cli.commands) == {
         "submit", "list", "show", "why", "case", "retry", "take", "release", "assign", "complete", "cancel", "rerun",
-        "systems", "pause", "resume", "reload", "status", "watch", "shutdown",
+        "systems", "pause", "resume", "reload", "status", "watch", "top", "shutdown",
         "queues", "config",
     }  # fmt: skip
     config = cli.commands["config"].commands

@@ -32,6 +32,9 @@ async def test_the_whole_life_by_hand(daemon: DaemonProcess, configure: Callable
     assert view == await daemon.call("show", id=retried)
     assert view["connection_error"]["text"].splitlines()[0] in card
 
+    assert retried in await ctl("list", "--retrying", "--system", "depot")
+    assert retried not in await ctl("list", "--retrying", "--system", "erp")
+    assert rejected not in await ctl("list", "--retrying", "--json")
     await ctl("retry", retried)
     with trio.fail_after(10):
         while "2 of 5" not in (card := await ctl("show", retried, "--history", "--attempts")):

@@ -13,7 +13,7 @@ import trio
 STATUS: dict[str, Any] = {
     "version": "9", "pid": 1, "started_at": "now", "uptime_seconds": 1.0, "state_directory": "/s", "callbacks": "c",
     "config_version": 1, "config_file": None, "systems": 0, "counts": {}, "in_flight": 0, "commits": 0,
-    "stopping": False,
+    "stopping": False, "last_seq": 0,
 }  # fmt: skip
 
 
@@ -58,11 +58,12 @@ class Peer:
         request: dict[str, Any] = json.loads(line)
         return request
 
-    async def need(self, method: str) -> int:
-        """Read a request for this method; its id."""
+    async def need(self, method: str, **params: Any) -> int:
+        """Read a request for this method, with these parameters among others; its id."""
         request = await self.read()
         assert request is not None
         assert request["method"] == method
+        assert request["params"].items() >= params.items()
         return int(request["id"])
 
     async def send(self, **message: Any) -> None:
@@ -84,9 +85,9 @@ class Peer:
         for item in events:
             await self.send(method="event", params=item)
 
-    async def begin_watch(self) -> int:
+    async def begin_watch(self, **params: Any) -> int:
         """Read what a client sends to watch, and let it begin; the watch's id."""
-        watch_id = await self.need("watch")
+        watch_id = await self.need("watch", **params)
         await self.send(id=await self.need("status"), result=STATUS)
         return watch_id
 

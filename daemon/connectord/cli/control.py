@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, TypeVar
@@ -184,6 +185,7 @@ def submit(
 @click.option("--resolution", type=RESOLUTIONS)
 @click.option("--queue", metavar="NAME", help="What waits or is in progress in this queue.")
 @click.option("--user", metavar="NAME", help="What this user has, or is meant to take.")
+@click.option("--retrying", is_flag=True, default=None, help="Only pending ones whose last attempt failed.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N")
 def list_actions(as_json: bool, **filters: Any) -> None:
     """List actions, newest first."""
@@ -448,19 +450,59 @@ def status(as_json: bool) -> None:
     _call("status", {}, as_json, rendering.status_card)
 
 
-@_command("watch", "watch --system billing")
-@click.option("--system", metavar="S")
-@click.option("--case", metavar="ID")
-@click.option("--state", metavar="S")
-def watch(as_json: bool, **filters: Any) -> None:
-    """Print every change as it happens, until Ctrl-C."""
+@_command("watch", "watch --system billing --after 1200")
+@click.option("--id", metavar="ID", help="Only of this action.")
+@click.option("--system", metavar="S", help="Only of this system's actions.")
+@click.option("--case", metavar="ID", help="Only of this case's actions.")
+@click.option("--state", metavar="S", help="Only what comes to this state.")
+@click.option("--after", type=click.IntRange(min=0), metavar="SEQ", help="First everything after this number.")
+def watch(as_json: bool, after: int | None, **filters: Any) -> None:
+    """Print every change as it happens, until Ctrl-C.
+
+    Every change has a number, seq. When the stream ends for another reason (it was too slow, or the daemon stopped),
+    it is said after which number to go on, so that nothing is missed.
+    """
     wanted = _present(**filters)
-    with _connect() as client:
-        try:
-            for notification in client.notifications("watch", {"filters": wanted} if wanted else {}):
+    seq = after
+    try:
+        with _connect() as client:
+            if seq is None:
+                # from now on; known by its number, so that it can be said after which one to go on
+                seq = client.call("status").get("last_seq")
+            for notification in client.notifications("watch", _present(filters=wanted or None, after=seq)):
                 click.echo(notification.text if as_json else rendering.event_line(notification.params))
-        except KeyboardInterrupt:
-            return
+                seq = notification.params.get("seq", seq)
+    except KeyboardInterrupt:
+        return
+    except (DaemonUnreachable, RequestFailed) as error:
+        if isinstance(error, RequestFailed) and isinstance(error.data, dict):
+            seq = error.data.get("resume_after", seq)
+        _complain(str(error))
+        if seq is not None:
+            _complain(f"to go on: connectorctl watch --after {seq}{_as_options(wanted)}")
+        sys.exit(EXIT_REFUSED if isinstance(error, RequestFailed) else EXIT_NO_DAEMON)
+
+
+def _as_options(values: dict[str, str]) -> str:
+    return "".join(f" --{name} {shlex.quote(value)}" for name, value in values.items())
+
+
+@_command("top", "top")
+def top(as_json: bool) -> None:
+    """Show systems and actions, live; ? shows the keys.
+
+    With --json, print what it would show once: the daemon's answers to status, systems and list, a line each.
+    """
+    if as_json:
+        with _connect() as client:
+            for method in ("status", "systems", "list"):
+                click.echo(client.raw_call(method))
+        return
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
+        raise click.UsageError("top needs a terminal; connectorctl status, systems and list print to anything")
+    from connectord.cli.top.loop import run  # rich and trio are for this command alone
+
+    run(_connect().path, keys=sys.stdin.fileno(), output=sys.stdout.fileno(), encoding=sys.stdout.encoding)
 
 
 @_command("shutdown", "shutdown --now")

@@ -36,6 +36,6 @@ DESCRIPTIONS: dict[str, str] = {
         "text of an older version instead of the file."
     ),
     "status": "The daemon as a whole.",
-    "watch": "Follow every change that the filters let through, from now on.",
+    "watch": "Follow every change that the filters let through: from now on, or everything after the number ``after``.",
     "shutdown": "Drain and stop the daemon; ``now`` does not wait for the attempts under way.",
 }

@@ -133,7 +133,7 @@ def _method(flavour: Flavour, name: str, signature: Signature) -> str:
         role += (
             f"\n\n``{usage}with client.{name}() as events: {usage}for event in events: ...``: once inside, no change "
             "is missed. It is a connection of its own, and ends with DaemonUnreachable when the daemon stops. A reader "
-            "that is too slow is cut off with TryAgain."
+            "that is too slow is cut off with TryAgain, whose ``resume_after`` is where to go on."
         )
         body = f'return self._stream("{name}", {_construction(signature.params)}, {event})'
         return _definition("def", name, parameters, answer, [_description(name, signature), role], body)

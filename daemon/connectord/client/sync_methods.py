@@ -67,6 +67,7 @@ class SyncMethods(ABC):
         since: str | None = None,
         queue: str | None = None,
         user: str | None = None,
+        retrying: bool = False,
         after: str | None = None,
         limit: int = 50,
     ) -> r.ActionPage:
@@ -85,6 +86,7 @@ class SyncMethods(ABC):
                 since=since,
                 queue=queue,
                 user=user,
+                retrying=retrying,
                 after=after,
                 limit=limit,
             ),
@@ -286,18 +288,21 @@ class SyncMethods(ABC):
         id: str | None = None,
         system: str | None = None,
         case: str | None = None,
-        state: str | None = None,
+        state: r.StateName | None = None,
+        after: int | None = None,
     ) -> AbstractContextManager[Iterator[r.Event]]:
-        """Follow every change that the filters let through, from now on.
+        """Follow every change that the filters let through: from now on, or everything after the number ``after``.
 
         Needs the role viewer.
 
         ``with client.watch() as events: for event in events: ...``: once inside, no change is missed. It is a
         connection of its own, and ends with DaemonUnreachable when the daemon stops. A reader that is too slow is cut
-        off with TryAgain.
+        off with TryAgain, whose ``resume_after`` is where to go on.
         """
         return self._stream(
-            "watch", p.Watch(filters=given(p.WatchFilters(id=id, system=system, case=case, state=state))), r.Event
+            "watch",
+            p.Watch(filters=given(p.WatchFilters(id=id, system=system, case=case, state=state)), after=after),
+            r.Event,
         )
 
     def shutdown(self, *, now: bool = False) -> r.Stopping:
@@ -318,6 +323,7 @@ class SyncMethods(ABC):
         since: str | None = None,
         queue: str | None = None,
         user: str | None = None,
+        retrying: bool = False,
         limit: int = 50,
     ) -> Iterator[r.Action]:
         """Every one of the actions that ``list`` finds, page by page; ``limit`` is the size of a page."""
@@ -332,6 +338,7 @@ class SyncMethods(ABC):
                 since=since,
                 queue=queue,
                 user=user,
+                retrying=retrying,
                 limit=limit,
             ),
             r.ActionPage,

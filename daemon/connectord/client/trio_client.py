@@ -121,7 +121,7 @@ class AsyncClient(TrioMethods):
 
     def _waiting(self) -> SharedWatch:
         if self._shared is None or self._shared.has_ended:
-            self._shared = SharedWatch(self.watch)
+            self._shared = SharedWatch(lambda after: self.watch(after=after))
             self._opened().start_soon(self._shared.run)
         return self._shared
 

@@ -69,6 +69,7 @@ class TrioMethods(ABC):
         since: str | None = None,
         queue: str | None = None,
         user: str | None = None,
+        retrying: bool = False,
         after: str | None = None,
         limit: int = 50,
     ) -> r.ActionPage:
@@ -87,6 +88,7 @@ class TrioMethods(ABC):
                 since=since,
                 queue=queue,
                 user=user,
+                retrying=retrying,
                 after=after,
                 limit=limit,
             ),
@@ -288,18 +290,21 @@ class TrioMethods(ABC):
         id: str | None = None,
         system: str | None = None,
         case: str | None = None,
-        state: str | None = None,
+        state: r.StateName | None = None,
+        after: int | None = None,
     ) -> AbstractAsyncContextManager[AsyncIterator[r.Event]]:
-        """Follow every change that the filters let through, from now on.
+        """Follow every change that the filters let through: from now on, or everything after the number ``after``.
 
         Needs the role viewer.
 
         ``async with client.watch() as events: async for event in events: ...``: once inside, no change is missed. It is
         a connection of its own, and ends with DaemonUnreachable when the daemon stops. A reader that is too slow is cut
-        off with TryAgain.
+        off with TryAgain, whose ``resume_after`` is where to go on.
         """
         return self._stream(
-            "watch", p.Watch(filters=given(p.WatchFilters(id=id, system=system, case=case, state=state))), r.Event
+            "watch",
+            p.Watch(filters=given(p.WatchFilters(id=id, system=system, case=case, state=state)), after=after),
+            r.Event,
         )
 
     async def shutdown(self, *, now: bool = False) -> r.Stopping:
@@ -320,6 +325,7 @@ class TrioMethods(ABC):
         since: str | None = None,
         queue: str | None = None,
         user: str | None = None,
+        retrying: bool = False,
         limit: int = 50,
     ) -> AsyncIterator[r.Action]:
         """Every one of the actions that ``list`` finds, page by page; ``limit`` is the size of a page."""
@@ -334,6 +340,7 @@ class TrioMethods(ABC):
                 since=since,
                 queue=queue,
                 user=user,
+                retrying=retrying,
                 limit=limit,
             ),
             r.ActionPage,

@@ -11,9 +11,10 @@ import trio
 
 from connectord.client.wire import renewed
 from connectord.control import results as r
-from connectord.errors import ControlError, TryAgain
+from connectord.errors import ControlError, TryAgain, WrongState
 
-OpenWatch: TypeAlias = Callable[[], AbstractAsyncContextManager[AsyncIterator[r.Event]]]
+OpenWatch: TypeAlias = Callable[[int | None], AbstractAsyncContextManager[AsyncIterator[r.Event]]]
+"""Opens a watch: of what happens from now on, or of everything after a number."""
 
 
 class Waiter:
@@ -80,29 +81,38 @@ class SharedWatch:
                 self._scope.cancel()
 
     async def run(self) -> None:
-        """Watch, and begin anew where the daemon cut it off as too slow; a failure goes to the waiters."""
+        """Watch, and go on where the daemon cut it off as too slow; a failure goes to the waiters."""
         with self._scope:
             try:
+                after: int | None = None
                 while True:
-                    await self._follow()
+                    try:
+                        after = await self._follow(after)
+                    except WrongState:
+                        # what follows the number is not kept any more
+                        if after is None:
+                            raise
+                        after = None
             except ControlError as error:
                 self.has_ended = True
                 for waiter in self._all():
                     waiter.fail(error)
 
-    async def _follow(self) -> None:
-        """Tell what happens until the daemon cuts it off."""
-        async with self._open_watch() as events:
+    async def _follow(self, after: int | None) -> int | None:
+        """Tell what happens until the daemon cuts it off; after which change to go on, if it said so."""
+        async with self._open_watch(after) as events:
             self._has_begun = True
-            for waiter in self._all():
-                waiter.look()
+            if after is None:
+                for waiter in self._all():
+                    waiter.look()
             try:
                 async for event in events:
                     for waiter in self._waiters.get(event.action, ()):
                         waiter.tell(event.to)
-            except TryAgain:
-                pass
-        self._has_begun = False
+            except TryAgain as error:
+                after = error.resume_after
+        self._has_begun = after is not None
+        return after
 
     def _all(self) -> list[Waiter]:
         return [waiter for waiters in self._waiters.values() for waiter in waiters]

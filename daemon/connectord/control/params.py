@@ -57,6 +57,8 @@ class List(Params, frozen=True):
     since: str | None = None
     queue: Name | None = None
     user: Name | None = None
+    retrying: bool = False
+    """only pending ones whose last attempt failed"""
     after: Name | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
 
@@ -159,13 +161,15 @@ class WatchFilters(Params, frozen=True):
     id: Name | None = None
     system: Name | None = None
     case: Name | None = None
-    state: str | None = None
+    state: Literal["pending", "attempting", "waiting", "todo", "in_progress", "closed"] | None = None
+    """the one that the action comes to"""
 
 
 class Watch(Params, frozen=True):
-    """The stream of changes."""
+    """The stream of changes: from now on, or all that came ``after`` that number and then from now on."""
 
     filters: WatchFilters | None = None
+    after: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
 
 
 class Shutdown(Params, frozen=True):

@@ -238,6 +238,8 @@ class Status(Result, frozen=True, kw_only=True):
     counts: dict[str, int]
     in_flight: int
     commits: int
+    last_seq: int
+    """the number of the newest change: look at what there is, then ``watch`` after it, and nothing is missed"""
     stopping: bool
 
 

@@ -75,7 +75,7 @@ class Ledger:
         self._lane_alarms: dict[str, Alarm] = {}
         self.deadline_alarm = Alarm(clock)
         self.outbox_alarm = Alarm(clock)
-        self.watchers = Watchers()
+        self.watchers = Watchers(self._last_seq)
         self.counts: Counter[tuple[str, str]] = Counter(store.live_counts())
         """How many actions of (system, state) there are, for the live states; read once, then kept by commits."""
         self.commits = 0

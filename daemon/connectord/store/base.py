@@ -81,7 +81,38 @@ class HistoryRow:
     system: str | None = None
     case_id: str | None = None
     attempt: int = 0
-    """For watchers and the log, as the change is published; these three are not stored with the row."""
+    """For the log, as the change is published; these three are not stored with the row. A page of the history has the
+    system and the case from the action, and no attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFilters:
+    """Which changes a watcher hears of. A field that is None matches everything; ``state`` is the new one."""
+
+    id: str | None = None
+    system: str | None = None
+    case: str | None = None
+    state: str | None = None
+
+    def match(self, row: HistoryRow) -> bool:
+        """Whether the watcher hears of ``row``, which has its system and its case."""
+        return (
+            self.id in (None, row.action_id)
+            and self.system in (None, row.system)
+            and self.case in (None, row.case_id)
+            and self.state in (None, row.to_state)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Some rows of the history in their order. ``oldest`` is the number of the oldest row that is kept at all.
+
+    From there on nothing is missing: what removes history removes it from its old end.
+    """
+
+    oldest: int | None
+    rows: Sequence[HistoryRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +272,8 @@ class Filters:
     queue: str | None = None
     user: str | None = None
     """``queue`` and ``user`` find To Do and In Progress actions only."""
+    retrying: bool = False
+    """Only pending ones whose last attempt failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +334,7 @@ class ReadStore(Protocol):
     def list_records(self, filters: Filters, after: str | None, limit: int) -> Sequence[ActionRecord]: ...
     def case(self, case_id: str, limit: int) -> CaseRecord | None: ...
     def history(self, action_id: str) -> Sequence[HistoryRow]: ...
-    def history_after(self, seq: int, limit: int) -> Sequence[HistoryRow]: ...
+    def history_page(self, filters: ChangeFilters, after: int, upto: int, limit: int) -> HistoryPage: ...
     def attempts(self, action_id: str) -> Sequence[AttemptRow]: ...
     def paused_systems(self) -> dict[str, str]: ...
     def live_page(self, state: str, after: str, limit: int) -> Sequence[Action]: ...

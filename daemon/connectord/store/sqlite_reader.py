@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from connectord.store.base import (
     ActionRecord,
     AttemptRow,
     CaseRecord,
+    ChangeFilters,
     ConfigRecord,
     Filters,
+    HistoryPage,
     HistoryRow,
     LateResponse,
     LimitCounts,
@@ -25,6 +27,10 @@ from connectord.store.sqlite_stories import read_story
 
 _RECORD = f"SELECT {SELECT_ACTION}, a.key, a.rerun_of, a.data, a.response_data FROM actions a"  # noqa: S608
 _HISTORY = "SELECT seq, action_id, at, from_state, to_state, event, rules, why, who, note, config_version FROM history"
+_CHANGES = (
+    "SELECT h.seq, h.action_id, h.at, h.from_state, h.to_state, h.event, h.rules, h.why, h.who, h.note, "
+    "h.config_version, a.system, a.case_id FROM history h"
+)
 
 # the indexes are named because SQLite, without statistics, may take another one and read every row
 _LIVE_PAGE = (
@@ -47,6 +53,7 @@ _CLOSED_BY_LIMIT = (
     "JOIN actions a ON a.id = h.action_id "
     "WHERE h.config_version = ? AND h.event = 'LimitChanged' AND h.seq > ? ORDER BY h.seq LIMIT ?"
 )
+_RETRYING = "a.state = 'pending' AND a.attempts > 0"
 _OF_PEOPLE = "a.state IN ('todo', 'in_progress')"
 _PEOPLE_COUNTS = (
     "SELECT queue, user, state, count(*), min(todo_at) FROM actions INDEXED BY actions_people "
@@ -62,6 +69,12 @@ _CONDITIONS = {
     "since": "a.submitted_at >= ?",
     "queue": "a.queue = ?",
     "user": "a.user = ?",
+}
+_CHANGE_CONDITIONS = {
+    "id": "h.action_id = ?",
+    "system": "a.system = ?",
+    "case": "a.case_id = ?",
+    "state": "h.to_state = ?",
 }
 
 
@@ -94,15 +107,20 @@ class SqliteReader:
         if after is not None:
             where.append("a.id < ?")
             args.append(after)
-        condition = f" WHERE {' AND '.join(where)}" if where else ""
-        source = _RECORD
+        if filters.retrying:
+            where.append(_RETRYING)
+        # SQLite uses a partial index only where it can prove that the rows are in it
+        index = ""
         if filters.queue is not None or filters.user is not None:
-            source += " INDEXED BY actions_people"
-            condition += f" AND {_OF_PEOPLE}"
-        # SQLite uses actions_live only where it can prove that the rows are not closed
+            index = " INDEXED BY actions_people"
+            where.append(_OF_PEOPLE)
+        elif filters.retrying:
+            index = " INDEXED BY actions_retrying_newest"
         elif filters.state is not None and filters.state != "closed":
-            condition += " AND a.state <> 'closed'"
-        return [_record(row) for row in self._all(f"{source}{condition} ORDER BY a.id DESC LIMIT ?", *args, limit)]
+            where.append("a.state <> 'closed'")
+        condition = f" WHERE {' AND '.join(where)}" if where else ""
+        sql = f"{_RECORD}{index}{condition} ORDER BY a.id DESC LIMIT ?"
+        return [_record(row) for row in self._all(sql, *args, limit)]
 
     def case(self, case_id: str, limit: int) -> CaseRecord | None:
         rows = self._all("SELECT id, owner, data, created_at FROM cases WHERE id = ?", case_id)
@@ -115,8 +133,20 @@ class SqliteReader:
     def history(self, action_id: str) -> Sequence[HistoryRow]:
         return [HistoryRow(*row) for row in self._all(f"{_HISTORY} WHERE action_id = ? ORDER BY seq", action_id)]
 
-    def history_after(self, seq: int, limit: int) -> Sequence[HistoryRow]:
-        return [HistoryRow(*row) for row in self._all(f"{_HISTORY} WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)]
+    def history_page(self, filters: ChangeFilters, after: int, upto: int, limit: int) -> HistoryPage:
+        oldest = self._all("SELECT min(seq) FROM history")[0][0]
+        where, args = _chosen(_CHANGE_CONDITIONS, filters)
+        index = "" if filters.id is None else "INDEXED BY history_action "
+        condition = " AND ".join(["h.seq > ?", "h.seq <= ?", *where])
+        # CROSS JOIN: the history leads, whatever SQLite thinks of the filters
+        rows = self._all(
+            f"{_CHANGES} {index}CROSS JOIN actions a ON a.id = h.action_id WHERE {condition} ORDER BY h.seq LIMIT ?",
+            after,
+            upto,
+            *args,
+            limit,
+        )
+        return HistoryPage(oldest, [HistoryRow(*row) for row in rows])
 
     def attempts(self, action_id: str) -> Sequence[AttemptRow]:
         rows = self._all(
@@ -168,7 +198,11 @@ class SqliteReader:
 
 
 def _where(filters: Filters) -> tuple[list[str], list[Any]]:
-    chosen = [(sql, getattr(filters, name)) for name, sql in _CONDITIONS.items()]
+    return _chosen(_CONDITIONS, filters)
+
+
+def _chosen(conditions: Mapping[str, str], filters: Filters | ChangeFilters) -> tuple[list[str], list[Any]]:
+    chosen = [(sql, getattr(filters, name)) for name, sql in conditions.items()]
     return [sql for sql, value in chosen if value is not None], [value for _, value in chosen if value is not None]
 
 

@@ -28,5 +28,6 @@ CREATE TABLE group_turns (
 ) WITHOUT ROWID;
 
 CREATE INDEX actions_people ON actions (queue, user, state, todo_at) WHERE state IN ('todo', 'in_progress');
+CREATE INDEX actions_retrying_newest ON actions (id, system) WHERE state = 'pending' AND attempts > 0;
 CREATE INDEX actions_rerun ON actions (rerun_of) WHERE rerun_of IS NOT NULL;
 CREATE INDEX history_limit_changed ON history (config_version, seq) WHERE event = 'LimitChanged';

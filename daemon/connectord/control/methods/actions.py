@@ -72,6 +72,7 @@ class ActionMethods(MethodGroup):
             since=since,
             queue=params.queue,
             user=params.user,
+            retrying=params.retrying,
         )
         limit = params.limit
         records = await self._services.read(lambda store: store.list_records(filters, params.after, limit + 1))

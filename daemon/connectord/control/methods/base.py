@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from connectord.control import results as r
 from connectord.control.peers import Role
+from connectord.control.protocol import Notify as Notify
 from connectord.control.views import action_view
 from connectord.errors import NotFound
 from connectord.ledger.ledger import Ledger
@@ -16,8 +17,6 @@ from connectord.lifecycle.circumstances import Present
 from connectord.store.base import ReadStore
 
 T = TypeVar("T")
-Notify: TypeAlias = Callable[[str, Any], Awaitable[None]]
-"""Sends a notification: its method and its parameters."""
 
 
 @dataclass(frozen=True, slots=True)
