@@ -252,7 +252,9 @@ def case_(case_id: str, merges: bool, limit: int | None, after: str | None, as_j
 @click.option("--all", "everything", is_flag=True, help="Those that were delivered too.")
 @click.option("--owner", metavar="WHO", help="Only those to this owner.")
 @click.option("--limit", type=click.IntRange(1, 1000), metavar="N")
-@click.option("--after", type=click.IntRange(min=0), metavar="NEXT", help="The page after the one that ended with this.")
+@click.option(
+    "--after", type=click.IntRange(min=0), metavar="NEXT", help="The page after the one that ended with this."
+)
 @click.option("--retry", is_flag=True, help="Try all that are not delivered again now.")
 def notifications(
     everything: bool, owner: str | None, limit: int | None, after: int | None, retry: bool, as_json: bool
