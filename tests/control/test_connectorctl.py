@@ -228,7 +228,7 @@ def test_every_command_has_an_example_and_json():
 
     assert set(cli.commands) == {
         "submit", "list", "show", "case", "retry", "take", "release", "assign", "complete", "cancel", "rerun",
-        "systems", "pause", "resume", "reload", "status", "watch", "shutdown",
+        "systems", "pause", "resume", "reload", "status", "watch", "shutdown", "notifications",
     }  # fmt: skip
     for name, command in cli.commands.items():
         assert command.epilog.startswith(f"Example: connectorctl {name}")
