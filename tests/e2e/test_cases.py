@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -102,16 +103,19 @@ async def test_rule_9_what_was_closed_unsuccessfully_stands_out(
 
 @pytest.mark.parametrize("no_color", [False, True])
 async def test_on_a_terminal_it_is_bold_and_red_unless_no_color(
-    daemon: DaemonProcess, configure: Callable[..., None], tmp_path: Path, no_color: bool
+    daemon: DaemonProcess, configure: Callable[..., None], no_color: bool
 ) -> None:
     configure()
     await daemon.start()
     _, _, by_hand = await _three_answers(daemon)
-    screen = tmp_path / "screen"
-    command = f"{sys.executable} -m connectord.cli.control --socket {daemon.socket} case C-1"
-    environ = "NO_COLOR=1" if no_color else "NO_COLOR="
-    await trio.run_process(["script", "-qec", f"env {environ} {command}", str(screen)], stdin=b"", capture_stdout=True)
-    (line,) = [line for line in screen.read_text().splitlines() if by_hand in line and "!" in line]
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "connectord.cli.control", "--socket", str(daemon.socket), "case", "C-1"]
+    environ = {**os.environ, "NO_COLOR": "1" if no_color else "", "TERM": "xterm"}
+    await trio.run_process(command, stdout=theirs, env=environ)
+    os.close(theirs)
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        screen = terminal.read(65_536).decode()
+    (line,) = [line for line in screen.splitlines() if by_hand in line and "!" in line]
     assert ("\x1b[31m\x1b[1m!" in line) != no_color
 
 
