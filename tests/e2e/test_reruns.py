@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from connectord.control.methods import reruns
 from connectord.errors import RequestFailed
-from connectord.ledger import operations
 from connectord.testing.daemon_process import DaemonProcess
 from helpers.ctl import Ctl
 
@@ -114,7 +114,7 @@ async def test_one_of_several_ids_that_is_not_closed_makes_none(giving_up: Daemo
 
 
 async def test_many_are_made_in_slices_in_their_order(giving_up: DaemonProcess) -> None:
-    count = operations.SLICE * 2 + 7
+    count = reruns.SLICE * 2 + 7
     await giving_up.start()
     ids = await _given_up(giving_up, count)
     await giving_up.call("pause", system="depot")

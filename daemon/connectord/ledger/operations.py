@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from connectord.errors import KeyConflict, Refused
+from connectord.errors import KeyConflict, NotFound, Refused
 from connectord.ledger.submission import Submission
 from connectord.ledger.unit import Unit
 from connectord.lifecycle import events as on
@@ -169,11 +169,12 @@ class Rerun:
         for action_id in self.action_ids:
             if self.once and unit.store.was_rerun(action_id):
                 continue
-            action = unit.load(action_id)
+            record = unit.store.load_record(action_id)
+            if record is None:
+                raise NotFound(f"there is no action {action_id}")
+            action, data = record.action, msgspec.json.decode(record.data)
             if action.state is not State.CLOSED:
                 raise Refused(action.state, f"action {action_id} is not closed; only a closed one can be run again")
-            record = unit.store.load_record(action_id)
-            data = msgspec.json.decode(record.data) if record is not None else {}
             submissions.append(Submission(action.system, action.case_id, action.owner, data=data, rerun_of=action_id))
         return [unit.submit(submission, self.who) for submission in submissions]
 

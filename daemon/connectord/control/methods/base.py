@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from connectord.control import results as r
@@ -12,9 +13,10 @@ from connectord.control.views import action_view
 from connectord.errors import NotFound
 from connectord.ledger.ledger import Ledger
 from connectord.lifecycle import events as on
-from connectord.store.base import ReadStore
+from connectord.store.base import ActionRecord, ReadStore
 
 T = TypeVar("T")
+VIEWS_AT_ONCE = 100
 Notify: TypeAlias = Callable[[str, Any], Awaitable[None]]
 """Sends a notification: its method and its parameters."""
 
@@ -52,6 +54,10 @@ class Services(Protocol):
     def request_stop(self, *, now: bool) -> None: ...
 
 
+def _records(store: ReadStore, ids: Sequence[str]) -> list[ActionRecord | None]:
+    return [store.record(action_id) for action_id in ids]
+
+
 class MethodGroup:
     """Some methods that belong together. A subclass names them in :meth:`calls`."""
 
@@ -63,12 +69,15 @@ class MethodGroup:
         raise NotImplementedError
 
     async def _views(self, ids: Sequence[str]) -> list[r.Action]:
-        records = await self._services.read(lambda store: [store.record(action_id) for action_id in ids])
-        views = []
-        for action_id, record in zip(ids, records, strict=True):
-            if record is None:
-                raise NotFound(f"there is no action {action_id}")
-            views.append(action_view(record, self._services.limit_of))
+        views: list[r.Action] = []
+        # many are looked at in pieces, for others want to read, and to be answered, too
+        for start in range(0, len(ids), VIEWS_AT_ONCE):
+            piece = ids[start : start + VIEWS_AT_ONCE]
+            records = await self._services.read(partial(_records, ids=piece))
+            for action_id, record in zip(piece, records, strict=True):
+                if record is None:
+                    raise NotFound(f"there is no action {action_id}")
+                views.append(action_view(record, self._services.limit_of))
         return views
 
     async def _apply(self, action_id: str, event: on.Event, caller: Caller, note: str | None = None) -> r.Action:

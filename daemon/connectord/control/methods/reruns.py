@@ -9,12 +9,14 @@ from connectord.control import params as p
 from connectord.control import results as r
 from connectord.control.methods.base import Call, Caller, MethodGroup, Notify
 from connectord.errors import InvalidRequest, NotFound, Overloaded, Refused, StoreFull
-from connectord.ledger.operations import SLICE, Rerun
+from connectord.ledger.operations import Rerun
 from connectord.lifecycle.action import Action, State
 from connectord.store.base import Filters, Selection
 from connectord.times import parse_rfc3339
 
 RERUN_LIMIT = 10_000
+SLICE = 100
+"""How many are made in one transaction, so that the attempts under way do not wait long behind it."""
 
 
 class RerunMethods(MethodGroup):
@@ -72,7 +74,7 @@ class RerunMethods(MethodGroup):
         return found
 
     async def _run_again(self, ids: Sequence[str], caller: Caller, *, once: bool) -> list[Action]:
-        # in slices, so that the attempts under way do not wait long behind it; each slice is made whole or not at all
+        # each slice is made whole or not at all
         ledger = self._services.ledger
         made: list[Action] = []
         for start in range(0, len(ids), SLICE):
