@@ -15,7 +15,7 @@ from connectord.config import NotifySettings, SmtpSettings
 from connectord.ledger.operations import SettleNotifications
 from helpers.http_server import Request, Response, serve
 from helpers.mail_server import free_port
-from helpers.owners import hurry, notifying
+from helpers.owners import be_patient, hurry, notifying
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ async def test_a_command_gets_the_notice_on_its_input(tmp_path: Path) -> None:
     target = tmp_path / "mail"
     settings = NotifySettings("command", command=("/bin/sh", "-c", f"cat >> {target}"))
     async with notifying(tmp_path, settings) as owners:
-        (action_id,) = await owners.submit(owner="anna", case_id="C-1")
+        (action_id,) = await owners.give_up(owner="anna", case_id="C-1")
         await owners.delivered()
     notice = json.loads(target.read_text())
     assert (notice["action"], notice["owner"], notice["case"]) == (action_id, "anna", "C-1")
@@ -39,10 +39,11 @@ async def test_a_command_gets_the_notice_on_its_input(tmp_path: Path) -> None:
     assert "Closed - Not Done Successfully" in notice["text"]
 
 
-async def test_a_command_that_fails_is_named_and_kept(tmp_path: Path) -> None:
+async def test_a_command_that_fails_is_named_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    be_patient(monkeypatch)
     settings = NotifySettings("command", command=("/bin/sh", "-c", "echo no such list >&2; exit 7"))
     async with notifying(tmp_path, settings) as owners:
-        await owners.submit(owner="anna")
+        await owners.give_up(owner="anna")
         assert await owners.until(1) == [(1, "/bin/sh exited with 7: no such list", False)]
         assert owners.notifier.channel.failures == 0
 
@@ -50,13 +51,14 @@ async def test_a_command_that_fails_is_named_and_kept(tmp_path: Path) -> None:
 async def test_a_command_that_hangs_is_stopped_with_all_that_it_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connectord.notifier.command.COMMAND_SECONDS", 0.5)
+    be_patient(monkeypatch)
+    monkeypatch.setattr("connectord.notifier.command.COMMAND_SECONDS", 1.5)
     monkeypatch.setattr("connectord.notifier.command.TERMINATE_SECONDS", 0.2)
     pid_file = tmp_path / "pid"
     script = f"trap '' TERM; sleep 300 & echo $! > {pid_file}; wait; wait; sleep 300"
     async with notifying(tmp_path, NotifySettings("command", command=("/bin/sh", "-c", script))) as owners:
-        await owners.submit(owner="anna")
-        assert await owners.until(1) == [(1, "/bin/sh did not end within 0.5 s and was stopped", False)]
+        await owners.give_up(owner="anna")
+        assert await owners.until(1) == [(1, "/bin/sh did not end within 1.5 s and was stopped", False)]
         assert owners.notifier.channel.failures == 1
     child = int(pid_file.read_text())
     with trio.fail_after(5):
@@ -73,10 +75,11 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
-async def test_of_a_command_that_prints_much_the_end_is_kept(tmp_path: Path) -> None:
+async def test_of_a_command_that_prints_much_the_end_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    be_patient(monkeypatch)
     script = "head -c 30000000 /dev/zero | tr '\\0' x | tee /dev/stderr; echo the end >&2; exit 3"
     async with notifying(tmp_path, NotifySettings("command", command=("/bin/sh", "-c", script))) as owners:
-        await owners.submit(owner="anna")
+        await owners.give_up(owner="anna")
         ((_, error, done),) = await owners.until(1)
         assert not done
         assert error is not None
@@ -89,14 +92,17 @@ async def test_a_command_whose_child_lives_on_is_not_waited_for(tmp_path: Path) 
     script = "sleep 300 & echo $! > pid; exit 0"
     settings = NotifySettings("command", command=("/bin/sh", "-c", f"cd {tmp_path}; {script}"))
     async with notifying(tmp_path, settings) as owners:
-        await owners.submit(owner="anna")
+        await owners.give_up(owner="anna")
         await owners.delivered()
     os.kill(int((tmp_path / "pid").read_text()), 9)
 
 
-async def test_a_command_that_is_not_there_holds_up_the_channel(tmp_path: Path) -> None:
+async def test_a_command_that_is_not_there_holds_up_the_channel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    be_patient(monkeypatch)
     async with notifying(tmp_path, NotifySettings("command", command=("/nonexistent/notify",))) as owners:
-        await owners.submit(owner="anna")
+        await owners.give_up(owner="anna")
         error = "/nonexistent/notify cannot be started: No such file or directory"
         assert await owners.until(1) == [(1, error, False)]
         assert (owners.notifier.channel.failures, owners.notifier.channel.error) == (1, error)
@@ -116,20 +122,22 @@ async def test_a_webhook_that_answers_500_for_a_while_gets_it_in_the_end(
         return Response(500 if len(seen) < 3 else 204)
 
     async with serve(moody) as url, notifying(tmp_path, NotifySettings("webhook", url=url)) as owners:
-        (action_id,) = await owners.submit(owner="anna")
+        (action_id,) = await owners.give_up(owner="anna")
         await owners.delivered()
         assert owners.outbox() == [(3, None, True)]
     assert len({request.body for request in seen}) == 1
     assert {request.headers["idempotency-key"] for request in seen} == {f"{action_id}-1"}
 
 
-async def test_one_that_is_refused_does_not_hold_up_the_others(tmp_path: Path) -> None:
+async def test_one_that_is_refused_does_not_hold_up_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    be_patient(monkeypatch)
+
     async def picky(request: Request) -> Response:
         return Response(410 if request.json()["owner"] == "gone" else 204)
 
     async with serve(picky) as url, notifying(tmp_path, NotifySettings("webhook", url=url)) as owners:
-        await owners.submit(owner="gone")
-        await owners.submit(20, owner="anna")
+        await owners.give_up(owner="gone")
+        await owners.give_up(20, owner="anna")
         await owners.delivered(20)
         assert owners.outbox()[0] == (1, "HTTP 410", False)
         assert owners.notifier.channel.failures == 0
@@ -151,10 +159,7 @@ async def test_a_channel_that_is_down_is_what_pauses_not_every_notification(
 
     monkeypatch.setattr("connectord.notifier.channels.WebhookChannel.at_once", 1)
     async with serve(gateway) as url, notifying(tmp_path, NotifySettings("webhook", url=url)) as owners:
-        await owners.submit(200, owner="anna")
-        with trio.fail_after(20):
-            while owners.world.ledger.undelivered < 200:
-                await trio.sleep(0.01)
+        await owners.give_up(200, owner="anna")
         assert owners.world.ledger.undelivered_since is not None
         await owners.delivered(200)
         assert (owners.world.ledger.undelivered, owners.world.ledger.undelivered_since) == (0, None)
@@ -172,8 +177,8 @@ async def test_one_that_never_answers_is_passed_over(tmp_path: Path, monkeypatch
         return Response(204, ending="hang" if request.json()["owner"] == "poison" else "keep")
 
     async with serve(sleepy) as url, notifying(tmp_path, NotifySettings("webhook", url=url)) as owners:
-        await owners.submit(owner="poison")
-        await owners.submit(5, owner="anna")
+        await owners.give_up(owner="poison")
+        await owners.give_up(5, owner="anna")
         await owners.delivered(5)
         assert owners.outbox()[0][1:] == ("no answer within 0.2 s", False)
 
@@ -182,12 +187,10 @@ async def test_one_that_never_answers_is_passed_over(tmp_path: Path, monkeypatch
 
 
 async def test_a_round_is_one_question_to_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    be_patient(monkeypatch)
     asked: list[int] = []
     async with notifying(tmp_path, NotifySettings("log"), running=False) as owners, trio.open_nursery() as nursery:
-        await owners.submit(120, owner="anna")
-        with trio.fail_after(20):
-            while owners.world.ledger.undelivered < 120:
-                await trio.sleep(0.01)
+        await owners.give_up(120, owner="anna")
         insist = owners.world.ledger.insist
 
         async def counting(operation: object) -> object:
@@ -215,7 +218,7 @@ async def test_a_stop_ends_what_is_under_way_and_begins_nothing_new(tmp_path: Pa
         return Response(204)
 
     async with serve(slow) as url, notifying(tmp_path, NotifySettings("webhook", url=url), running=False) as owners:
-        await owners.submit(20, owner="anna")
+        await owners.give_up(20, owner="anna")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(owners.notifier.run)
             with trio.fail_after(10):
@@ -236,7 +239,7 @@ async def test_a_stop_while_nothing_is_due_returns_at_once(tmp_path: Path) -> No
 
 async def test_nobody_to_notify_is_seen_and_not_tried_again(tmp_path: Path, logged: list[dict[str, object]]) -> None:
     async with notifying(tmp_path, NotifySettings("log")) as owners:
-        await owners.submit()
+        await owners.give_up()
         await owners.delivered()
         words = "nobody to notify: neither the action nor its case has an owner"
         assert owners.outbox() == [(1, words, True)]
@@ -244,11 +247,12 @@ async def test_nobody_to_notify_is_seen_and_not_tried_again(tmp_path: Path, logg
         assert owners.world.ledger.undelivered == 0
 
 
-async def test_another_notify_makes_everything_due(tmp_path: Path) -> None:
+async def test_another_notify_makes_everything_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    be_patient(monkeypatch)
     smtp = SmtpSettings("127.0.0.1", "connectord@example.org", port=free_port())
     async with notifying(tmp_path, NotifySettings("smtp", smtp=smtp)) as owners:
-        await owners.submit(owner="anna")
-        await owners.submit(owner="ben@example.org")
+        await owners.give_up(owner="anna")
+        await owners.give_up(owner="ben@example.org")
         ((_, error, _), _) = await owners.until(2)
         assert error is not None
         assert "no mail address" in error
@@ -259,6 +263,7 @@ async def test_another_notify_makes_everything_due(tmp_path: Path) -> None:
 
 
 async def test_a_fault_in_one_delivery_costs_that_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    be_patient(monkeypatch)
     from connectord.notifier.channels import LogChannel
     from connectord.store.base import OutboxItem
 
@@ -271,18 +276,15 @@ async def test_a_fault_in_one_delivery_costs_that_one(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(LogChannel, "deliver", faulty)
     async with notifying(tmp_path, NotifySettings("log")) as owners:
-        await owners.submit(owner="anna")
-        await owners.submit(owner="ben")
+        await owners.give_up(owner="anna")
+        await owners.give_up(owner="ben")
         await owners.delivered()
         assert owners.outbox() == [(1, "a fault in the delivery: KeyError: 'oops'", False), (1, None, True)]
 
 
 async def test_counts_are_read_anew_at_a_start(tmp_path: Path) -> None:
     async with notifying(tmp_path, NotifySettings("log"), running=False) as owners:
-        await owners.submit(3, owner="anna")
-        with trio.fail_after(10):
-            while owners.world.ledger.undelivered < 3:
-                await trio.sleep(0.01)
+        await owners.give_up(3, owner="anna")
         since = owners.world.ledger.undelivered_since
     async with notifying(tmp_path, NotifySettings("log"), running=False) as owners:
         assert (owners.world.ledger.undelivered, owners.world.ledger.undelivered_since) == (3, since)

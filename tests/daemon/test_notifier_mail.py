@@ -17,7 +17,7 @@ from connectord.notifier.channels import Undeliverable
 from connectord.notifier.mail import compose
 from connectord.store.base import OutboxItem, OutboxRow
 from helpers.mail_server import MailServer
-from helpers.owners import Owners, hurry, notifying
+from helpers.owners import Owners, be_patient, hurry, notifying
 
 SENDER = "connectord <connectord@example.org>"
 
@@ -40,13 +40,13 @@ async def mailing(tmp_path: Path, server: MailServer, **changes: object) -> Asyn
         yield owners
 
 
-async def test_many_mails_are_one_conversation(tmp_path: Path, server: MailServer) -> None:
+async def test_many_mails_are_one_conversation(
+    tmp_path: Path, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    be_patient(monkeypatch)
     await server.start()
     async with notifying(tmp_path, settings(server), running=False) as owners, trio.open_nursery() as nursery:
-        await owners.submit(30, owner="Anna <anna@example.org>", case_id="C-7")
-        with trio.fail_after(20):
-            while owners.world.ledger.undelivered < 30:
-                await trio.sleep(0.01)
+        await owners.give_up(30, owner="Anna <anna@example.org>", case_id="C-7")
         nursery.start_soon(owners.notifier.run)
         await owners.delivered(30)
         records = owners.records()
@@ -64,12 +64,15 @@ async def test_many_mails_are_one_conversation(tmp_path: Path, server: MailServe
     ]
 
 
-async def test_refused_receivers_do_not_hold_up_the_others(tmp_path: Path, server: MailServer) -> None:
+async def test_refused_receivers_do_not_hold_up_the_others(
+    tmp_path: Path, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    be_patient(monkeypatch)
     server.replies = {"gone@example.org": "550 5.1.1 no such user", "full@example.org": "452 4.2.2 mailbox full"}
     await server.start()
     async with mailing(tmp_path, server) as owners:
         for owner in ("gone@example.org", "anna@example.org", "full@example.org", "ben@example.org"):
-            await owners.submit(owner=owner)
+            await owners.give_up(owner=owner)
         rows = await owners.until(4)
         assert owners.notifier.channel.failures == 0
     assert rows == [
@@ -86,9 +89,9 @@ async def test_a_server_that_is_down_gets_them_in_order_when_it_is_back(
 ) -> None:
     hurry(monkeypatch)
     async with mailing(tmp_path, server) as owners:
-        await owners.submit(120, owner="anna@example.org")
+        await owners.give_up(120, owner="anna@example.org")
         with trio.fail_after(20):
-            while owners.world.ledger.undelivered < 120 or owners.notifier.channel.failures < 3:
+            while owners.notifier.channel.failures < 3:
                 await trio.sleep(0.01)
         error = owners.notifier.channel.error
         assert error is not None
@@ -123,18 +126,19 @@ async def test_starttls_with_authentication(
     login = protected(server, authority)
     await server.start()
     async with mailing(tmp_path, server, **login) as owners:
-        await owners.submit(owner="anna@example.org")
+        await owners.give_up(owner="anna@example.org")
         await owners.delivered()
     assert server.receivers() == ["anna@example.org"]
 
 
 async def test_a_certificate_that_nobody_vouches_for_gets_no_mail(
-    tmp_path: Path, server: MailServer, authority: trustme.CA
+    tmp_path: Path, server: MailServer, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    be_patient(monkeypatch)
     login = protected(server, authority)
     await server.start()
     async with mailing(tmp_path, server, **login) as owners:
-        await owners.submit(owner="anna@example.org")
+        await owners.give_up(owner="anna@example.org")
         ((_, error, done),) = await owners.until(1)
         assert not done
         assert error is not None
@@ -146,11 +150,12 @@ async def test_a_certificate_that_nobody_vouches_for_gets_no_mail(
 async def test_a_wrong_password_is_the_channels_trouble(
     tmp_path: Path, server: MailServer, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    be_patient(monkeypatch)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     login = protected(server, authority) | {"password": pydantic.SecretStr("wrong")}
     await server.start()
     async with mailing(tmp_path, server, **login) as owners:
-        await owners.submit(owner="anna@example.org")
+        await owners.give_up(owner="anna@example.org")
         ((_, error, _),) = await owners.until(1)
         assert error is not None
         assert "535" in error
@@ -164,8 +169,8 @@ async def test_an_owner_that_is_no_mail_address_is_seen_and_waits_for_a_person(
 ) -> None:
     await server.start()
     async with mailing(tmp_path, server) as owners:
-        await owners.submit(owner=owner, case_id="C-1")
-        await owners.submit(owner="ben@example.org")
+        await owners.give_up(owner=owner, case_id="C-1")
+        await owners.give_up(owner="ben@example.org")
         ((_, error, done), (_, _, other)) = await owners.until(2)
         assert (done, other) == (False, True)
         assert error is not None
@@ -175,7 +180,7 @@ async def test_an_owner_that_is_no_mail_address_is_seen_and_waits_for_a_person(
         assert stuck.next_try_at is None
         # the case gets an owner who can be reached; whoever asks for it then has it tried again
         owners.world.lane.set_paused(True)
-        await owners.submit(owner="anna@example.org", case_id="C-1")
+        await owners.world.submit(owner="anna@example.org", case_id="C-1")
         assert await owners.world.ledger.hasten_notifications() == 1
         await owners.delivered(2)
     assert server.receivers() == ["ben@example.org", "anna@example.org"]
@@ -194,7 +199,7 @@ async def test_a_server_that_says_nothing_does_not_hold_up_a_stop(tmp_path: Path
         # the conversation itself would wait for 15 s
         with trio.fail_after(5):
             async with mailing(tmp_path, server) as owners:
-                await owners.submit(owner="anna@example.org")
+                await owners.give_up(owner="anna@example.org")
                 await connected.wait()
                 await trio.sleep(0.05)
         nursery.cancel_scope.cancel()
@@ -203,7 +208,7 @@ async def test_a_server_that_says_nothing_does_not_hold_up_a_stop(tmp_path: Path
 async def test_a_server_that_says_nothing_costs_one_time_limit_not_one_each(
     tmp_path: Path, server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hurry(monkeypatch)
+    be_patient(monkeypatch)
     monkeypatch.setattr("connectord.notifier.mail.READ_SECONDS", 0.2)
     listeners = await trio.open_tcp_listeners(server.port, host="127.0.0.1")
 
@@ -213,7 +218,7 @@ async def test_a_server_that_says_nothing_costs_one_time_limit_not_one_each(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_listeners, say_nothing, listeners)
         async with mailing(tmp_path, server) as owners:
-            await owners.submit(50, owner="anna@example.org")
+            await owners.give_up(50, owner="anna@example.org")
             rows = await owners.until(1)
             assert [row[0] for row in rows] == [1] + [0] * 49
             assert f"127.0.0.1:{server.port}" in str(rows[0][1])
@@ -248,7 +253,7 @@ async def test_a_server_that_breaks_off_after_each_mail_gets_them_all(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_listeners, one_each, listeners)
         async with mailing(tmp_path, server) as owners:
-            await owners.submit(5, owner="anna@example.org")
+            await owners.give_up(5, owner="anna@example.org")
             await owners.delivered(5)
         nursery.cancel_scope.cancel()
     assert mails == 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -29,7 +30,15 @@ class Owners:
         self.world = here
         self.settings = settings
         self.notifier = Notifier(here.ledger, here.clock, SystemNetwork(), lambda: self.settings)
-        self.submit = here.submit
+
+    async def give_up(self, count: int = 1, **params: Any) -> list[str]:
+        """So many actions that fail; returns once their owners' notifications are in the outbox."""
+        before = len(self.records())
+        ids = await self.world.submit(count, **params)
+        with trio.fail_after(20):
+            while len(self.records()) < before + count:
+                await trio.sleep(0.01)
+        return ids
 
     def outbox(self) -> list[tuple[int, str | None, bool]]:
         """Tries, last error, and whether nothing is left to do, the oldest first."""
@@ -60,6 +69,15 @@ async def notifying(tmp_path: Path, settings: NotifySettings, *, running: bool =
             nursery.start_soon(owners.notifier.run)
         yield owners
         nursery.cancel_scope.cancel()
+
+
+def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every pause between tries longer than a test, and every round too, however slow the machine is."""
+    module = "connectord.notifier.notifier"
+    monkeypatch.setattr(f"{module}.FIRST_DELAY_MS", 3_600_000)
+    monkeypatch.setattr(f"{module}.CHANNEL_FIRST_PAUSE_MS", 3_600_000)
+    monkeypatch.setattr(f"{module}.CHANNEL_LONGEST_PAUSE_MS", 3_600_000)
+    monkeypatch.setattr(f"{module}.ROUND_SECONDS", 600.0)
 
 
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
