@@ -176,7 +176,7 @@ async def test_rerun_by_filters_asks_first(path):
     ask, do = ("rerun", {"filters": filters, "dry_run": True}), ("rerun", {"filters": filters, "expect": 2})
     async with serving(path) as ctl:
         code, out, _ = await ctl(*args, stdin=b"n\n")
-        assert (code, out, ctl.calls) == (1, "2 actions to run again (3 were run again already)\n", [ask])
+        assert (code, out, ctl.calls) == (1, "2 actions to run again (left out: 3 run again before)\n", [ask])
         assert (await ctl(*args, stdin=b"y\n"))[0] == 0
         code, out, _ = await ctl(*args, "--yes", "--json")
         assert (code, json.loads(out)) == (0, {"count": 2, "left_out": 3, "actions": [ACTION]})
@@ -186,7 +186,7 @@ async def test_rerun_by_filters_asks_first(path):
 async def test_rerun_of_nothing_asks_nothing(path):
     async with serving(path) as ctl:
         code, out, _ = await ctl("rerun", "--case", "C-9")
-        assert (code, out) == (0, "0 actions to run again (3 were run again already)\n")
+        assert (code, out) == (0, "0 actions to run again (left out: 3 run again before)\n")
         code, out, _ = await ctl("rerun", "--case", "C-9", "--json")
         assert json.loads(out) == {"count": 0, "left_out": 3, "actions": []}
         assert all(params["dry_run"] for _, params in ctl.calls)

@@ -62,7 +62,7 @@ async def test_the_whole_life_by_hand(daemon: DaemonProcess, configure: Callable
         rejected,
         retried,
     ]
-    assert "1 action to run again (1 were run again already)" in await ctl(
+    assert "1 action to run again (left out: 1 run again before)" in await ctl(
         "rerun", "--resolution", "not_done_successfully", "--yes"
     )
 

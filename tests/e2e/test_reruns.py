@@ -56,7 +56,7 @@ async def test_rule_16_the_same_selection_twice_makes_no_double_work(giving_up: 
     text = await ctl(*selection)
     assert text.startswith("5 actions to run again\n")
     assert len(text.splitlines()) == 6
-    assert await ctl(*selection) == "0 actions to run again (5 were run again already)\n"
+    assert await ctl(*selection) == "0 actions to run again (left out: 5 run again before)\n"
     assert json.loads(await ctl(*selection, "--json")) == {"count": 0, "left_out": 5, "actions": []}
     # by its id it is a person's clear wish
     again = json.loads(await ctl("rerun", ids[0], ids[0], "--json"))

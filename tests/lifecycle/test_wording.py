@@ -12,6 +12,7 @@ from connectord.lifecycle.wording import (
     closed_label,
     connection_error_text,
     format_time,
+    is_highlighted,
     notice_text,
     reason_label,
     resolution_label,
@@ -157,3 +158,9 @@ def test_what_a_case_owner_is_told() -> None:
     )
     by_hand = notice_text(EXHAUSTED, Notice.CLOSED_BY_HAND, 5)
     assert by_hand == "Action 01J in billing: Closed - Not Done Successfully\nIt was closed unsuccessfully by hand."
+
+
+def test_rule_9_only_what_was_closed_unsuccessfully_stands_out() -> None:
+    assert is_highlighted(EXHAUSTED)
+    assert not is_highlighted(replace(EXHAUSTED, resolution=Resolution.DONE_SUCCESSFULLY))
+    assert not is_highlighted(RETRYING)

@@ -355,7 +355,7 @@ def rerun(action_ids: tuple[str, ...], yes: bool, as_json: bool, **options: Any)
         answer = client.raw_call("rerun", {"filters": filters, "dry_run": True})
     counted = json.loads(answer)
     count = counted["count"]
-    left_out = f" ({counted['left_out']} were run again already)" if counted.get("left_out") else ""
+    left_out = f" (left out: {counted['left_out']} run again before)" if counted.get("left_out") else ""
     click.echo(f"{count} action{'' if count == 1 else 's'} to run again{left_out}", err=as_json)
     if count == 0:
         if as_json:

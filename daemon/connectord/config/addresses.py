@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from email.errors import HeaderParseError
+from email.errors import HeaderParseError, ObsoleteHeaderDefect
 from email.headerregistry import Address, AddressHeader
 from email.policy import default as mail_policy
 from urllib.parse import urlsplit
@@ -111,7 +111,8 @@ def parse_mail_address(text: str) -> Address:
     (address,) = header.addresses
     if not address.username or not address.domain:
         raise ValueError("it has no @ between a name and a domain")
-    defects = getattr(header, "defects", ())
+    # an unquoted dot in the name before the address is old-fashioned, and common
+    defects = [defect for defect in getattr(header, "defects", ()) if not isinstance(defect, ObsoleteHeaderDefect)]
     if defects:
         raise ValueError(str(defects[0]))
     return address

@@ -118,7 +118,11 @@ class Hastened(Result, frozen=True, kw_only=True):
 
 
 class Action(Result, frozen=True, kw_only=True):
-    """An action: its info card. ``retry_limit`` is the one to show (rule 10)."""
+    """An action: its info card. ``retry_limit`` is the one to show (rule 10).
+
+    In a list, and among a case's actions, ``late_responses`` and ``notifications`` are empty and ``response`` is null:
+    ``show`` has them.
+    """
 
     id: str
     system: str
