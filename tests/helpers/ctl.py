@@ -1,25 +1,24 @@
-"""connectorctl as people run it: a process of its own, on a real daemon's socket."""
+"""connectorctl, run as an admin runs it."""
 
 from __future__ import annotations
 
-import os
+import subprocess
 import sys
-from collections.abc import Mapping
 
 import trio
 from connectord.testing.daemon_process import DaemonProcess
 
 
 class Ctl:
-    """Runs connectorctl; gives what it prints, or what it complains of where ``code`` is not 0."""
+    """Runs connectorctl on a daemon's socket; gives what it printed, on stderr where another exit code is expected."""
 
-    def __init__(self, daemon: DaemonProcess, environ: Mapping[str, str] | None = None) -> None:
-        self._command = [sys.executable, "-m", "connectord.cli.control", "--socket", str(daemon.socket)]
-        self._environ = {**os.environ, **(environ or {})}
+    def __init__(self, daemon: DaemonProcess) -> None:
+        self._daemon = daemon
 
     async def __call__(self, *args: str, code: int = 0) -> str:
+        command = [sys.executable, "-m", "connectord.cli.control", "--socket", str(self._daemon.socket), *args]
         done = await trio.run_process(
-            [*self._command, *args], capture_stdout=True, capture_stderr=True, check=False, env=self._environ
+            command, capture_stdout=True, capture_stderr=True, check=False, stdin=subprocess.DEVNULL
         )
         assert done.returncode == code, (args, done.stdout, done.stderr)
         return (done.stdout if code == 0 else done.stderr).decode()
