@@ -10,6 +10,8 @@ from connectord.control import results as r
 from connectord.lanes.lane import Lane
 from connectord.ledger.ledger import Ledger
 from connectord.lifecycle.circumstances import LaneState
+from connectord.notifier import ChannelState
+from connectord.times import rfc3339
 
 
 def systems_view(config: Config, lanes: Mapping[str, Lane], ledger: Ledger, paused: Collection[str]) -> list[r.System]:
@@ -41,6 +43,21 @@ def counts_by_state(ledger: Ledger) -> dict[str, int]:
     for (_, state), count in ledger.counts.items():
         totals[state] += count
     return dict(totals)
+
+
+def backlog_view(ledger: Ledger, channel: ChannelState) -> r.NotificationBacklog:
+    """What case owners still have to be told, and whether they can be reached."""
+    return r.NotificationBacklog(
+        undelivered=ledger.undelivered,
+        since=None if ledger.undelivered_since is None else rfc3339(ledger.undelivered_since),
+        channel=r.Channel(
+            via=channel.kind,
+            state="down" if channel.failures else "up",
+            last_error=channel.error,
+            since=None if channel.since is None else rfc3339(channel.since),
+            next_try_at=None if channel.retry_at is None else rfc3339(channel.retry_at),
+        ),
+    )
 
 
 def _system(name: str, config: Config, lane: Lane | None, ledger: Ledger, *, paused: bool) -> r.System:

@@ -41,7 +41,7 @@ from connectord.lifecycle.policy import Policy
 from connectord.network import SystemNetwork
 from connectord.notifier import Notifier
 from connectord.observability import Redactor
-from connectord.overview import counts_by_state, lane_state, systems_view
+from connectord.overview import backlog_view, counts_by_state, lane_state, systems_view
 from connectord.store.base import Executor, ReadStore, WriteStore
 from connectord.store.executors import ThreadExecutor
 from connectord.store.sqlite_reader import SqliteReader
@@ -99,6 +99,13 @@ class Daemon:
             environ=surroundings.environ,
         )
         self._taker = CallbackTaker(self.ledger, self._system_of, self._reader_of)
+        self._notifier = Notifier(
+            self.ledger,
+            surroundings.clock,
+            surroundings.network,
+            lambda: self.config.notify,
+            mask=surroundings.redactor.mask,
+        )
         self._methods = Methods(self)
         self._paused = self._reader.paused_systems()
         self._public_url = config.callbacks.public_url
@@ -146,8 +153,6 @@ class Daemon:
             for name in self.config.systems:
                 await self.ledger.enforce_limit(name, "start")
             services.start_soon(self.ledger.watch_deadlines)
-            notifier = Notifier(self.ledger, self._given.clock, self._given.network, lambda: self.config.notify)
-            services.start_soon(notifier.run)
 
             async def take_callbacks(*, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
                 await serve_callbacks(
@@ -161,6 +166,7 @@ class Daemon:
             await services.start(take_control)
             async with trio.open_nursery() as lanes:
                 self._lanes_nursery = lanes
+                lanes.start_soon(self._notifier.run)
                 for system in self.config.systems.values():
                     self._start_lane(system)
                 log.info("ready", version=__version__, callbacks=self._public_url, interrupted_attempts=interrupted)
@@ -171,6 +177,7 @@ class Daemon:
                 log.info("stopping", in_flight=sum(lane.in_flight for lane in self.lanes.values()))
                 for lane in self.lanes.values():
                     lane.stop()
+                self._notifier.stop()
                 lanes.cancel_scope.deadline = trio.current_time() + self.config.daemon.drain_ms / 1000
                 if self._stop_now:
                     lanes.cancel_scope.cancel()
@@ -280,6 +287,8 @@ class Daemon:
             callbacks=replace(new.callbacks, host=old.callbacks.host, port=old.callbacks.port),
         )
         self.configurations.put_in_force(running, version)
+        if new.notify != old.notify:
+            self._notifier.reconfigure()
         if new.callbacks.public_url_given:
             self._public_url = new.callbacks.public_url
         for name in changes.removed:
@@ -367,6 +376,17 @@ class Daemon:
         """Every configured system, and every other one that still has actions (they are held)."""
         return systems_view(self.config, self.lanes, self.ledger, self._paused)
 
+    def notification_backlog(self) -> r.NotificationBacklog:
+        """What case owners still have to be told; costs no look into the store."""
+        return backlog_view(self.ledger, self._notifier.channel)
+
+    async def retry_notifications(self, who: str) -> int:
+        """Make every undelivered notification due now, and try the channel at once; how many there are."""
+        count = await self.ledger.hasten_notifications()
+        self._notifier.retry()
+        log.info("notifications made due", who=who, count=count)
+        return count
+
     def status_view(self) -> r.Status:
         """The daemon as a whole; costs no look into the store."""
         now = self._given.clock.now_ms()
@@ -385,6 +405,7 @@ class Daemon:
             in_flight=sum(lane.in_flight for lane in self.lanes.values()),
             commits=self.ledger.commits,
             last_seq=self.ledger.watchers.newest,
+            notifications=self.notification_backlog(),
             stopping=self._stop.is_set(),
         )
 

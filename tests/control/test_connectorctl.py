@@ -19,7 +19,9 @@ ACTION = {
     "assigned_to": {"queue": "back"}, "data": {"amount": 12}, "response_data": {}, "rerun_of": None,
     "connection_error": {"text": "Connection failed at 12:03.\nTry 4 of 5."}, "late_responses": [{"n": 1}],
 }  # fmt: skip
-CLOSED = ACTION | {"id": "01B", "state": "closed", "label": "Closed", "resolution": "not_done_successfully"}
+CLOSED = ACTION | {
+    "id": "01B", "state": "closed", "label": "Closed", "resolution": "not_done_successfully", "highlighted": True,
+}  # fmt: skip
 
 ANSWERS = {
     "why": {"id": "01A", "text": "01A in billing: Retrying\n\nNow  It waits for \x1b[2J."},
@@ -73,7 +75,8 @@ class Ctl:
                 raise WatcherTooSlow(9)
             return None
         if method == "rerun":
-            return {"count": 2} if params.get("dry_run") else {"actions": [ACTION]}
+            count = 0 if "case" in params.get("filters", {}) else 2
+            return {"count": count, "left_out": 3, "actions": [] if params.get("dry_run") else [ACTION]}
         return ANSWERS[method]
 
     async def __call__(self, *args, stdin=b""):
@@ -226,14 +229,23 @@ async def test_a_reload_says_what_it_means_for_which_actions(path):
 async def test_rerun_by_filters_asks_first(path):
     filters = {"system": "s", "resolution": "not_done_successfully"}
     args = ("rerun", "--system", "s", "--resolution", "not_done_successfully")
-    ask, do = ("rerun", {"filters": filters, "dry_run": True}), ("rerun", {"filters": filters})
+    ask, do = ("rerun", {"filters": filters, "dry_run": True}), ("rerun", {"filters": filters, "expect": 2})
     async with serving(path) as ctl:
         code, out, _ = await ctl(*args, stdin=b"n\n")
-        assert (code, out, ctl.calls) == (1, "2 actions to run again\n", [ask])
+        assert (code, out, ctl.calls) == (1, "2 actions to run again (left out: 3 run again before)\n", [ask])
         assert (await ctl(*args, stdin=b"y\n"))[0] == 0
         code, out, _ = await ctl(*args, "--yes", "--json")
-        assert (code, json.loads(out)) == (0, {"actions": [ACTION]})
+        assert (code, json.loads(out)) == (0, {"count": 2, "left_out": 3, "actions": [ACTION]})
         assert ctl.calls == [ask, ask, do, ask, do]
+
+
+async def test_rerun_of_nothing_asks_nothing(path):
+    async with serving(path) as ctl:
+        code, out, _ = await ctl("rerun", "--case", "C-9")
+        assert (code, out) == (0, "0 actions to run again (left out: 3 run again before)\n")
+        code, out, _ = await ctl("rerun", "--case", "C-9", "--json")
+        assert json.loads(out) == {"count": 0, "left_out": 3, "actions": []}
+        assert all(params["dry_run"] for _, params in ctl.calls)
 
 
 @pytest.mark.parametrize(
@@ -273,7 +285,7 @@ def test_every_command_has_an_example_and_json():
     assert set(cli.commands) == {
         "submit", "list", "show", "why", "case", "retry", "take", "release", "assign", "complete", "cancel", "rerun",
         "systems", "pause", "resume", "reload", "status", "watch", "top", "shutdown",
-        "queues", "config",
+        "queues", "config", "notifications",
     }  # fmt: skip
     config = cli.commands["config"].commands
     assert set(config) == {"history", "show", "diff"}

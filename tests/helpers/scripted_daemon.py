@@ -14,6 +14,10 @@ STATUS: dict[str, Any] = {
     "version": "9", "pid": 1, "started_at": "now", "uptime_seconds": 1.0, "state_directory": "/s", "callbacks": "c",
     "config_version": 1, "config_file": None, "systems": 0, "counts": {}, "in_flight": 0, "commits": 0,
     "stopping": False, "last_seq": 0,
+    "notifications": {
+        "undelivered": 0, "since": None,
+        "channel": {"via": "log", "state": "up", "last_error": None, "since": None, "next_try_at": None},
+    },
 }  # fmt: skip
 
 
@@ -25,7 +29,8 @@ def action(action_id: str = "A", state: str = "pending", **members: Any) -> dict
     )  # fmt: skip
     return {
         **nothing, "id": action_id, "system": "erp", "state": state, "label": state, "attempts": 0,
-        "submitted_at": "now", "data": {}, "response_data": {}, "held": False, "late_responses": [], **members,
+        "submitted_at": "now", "data": {}, "response_data": {}, "held": False, "late_responses": [],
+        "highlighted": False, "notifications": [], "response": None, **members,
     }  # fmt: skip
 
 

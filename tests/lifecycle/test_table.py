@@ -150,6 +150,16 @@ def test_who_is_notified_fits_the_rules(state: State, kind: type[on.Event]) -> N
             assert notices == []
 
 
+@pytest.mark.parametrize("rule", ["3", "4", "20"])
+def test_rules_3_4_and_20_never_notify(rule: str) -> None:
+    rows = [row for row in TABLE if rule in row.rules.split(",")]
+    assert rows
+    for row in rows:
+        reached = [after for *_, after in outcomes(row.state, row.event) if after.row is row]
+        assert reached
+        assert not any(isinstance(effect, NotifyOwner) for after in reached for effect in after.effects)
+
+
 @pytest.mark.parametrize(("state", "kind"), ALLOWED, ids=pair_name)
 def test_effects_belong_to_their_events(state: State, kind: type[on.Event]) -> None:
     for action, event, _, after in outcomes(state, kind):

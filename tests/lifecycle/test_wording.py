@@ -17,6 +17,7 @@ from connectord.lifecycle.wording import (
     format_duration,
     format_moment,
     format_time,
+    is_highlighted,
     notice_text,
     one_line,
     owner_text,
@@ -238,3 +239,9 @@ def test_somebody_elses_words_stay_on_one_line() -> None:
     assert quoted("no such\nvendor") == '"no such vendor"'
     assert one_line("x" * 301) == "x" * 300 + "..."
     assert one_line("x" * 300) == "x" * 300
+
+
+def test_rule_9_only_what_was_closed_unsuccessfully_stands_out() -> None:
+    assert is_highlighted(EXHAUSTED)
+    assert not is_highlighted(replace(EXHAUSTED, resolution=Resolution.DONE_SUCCESSFULLY))
+    assert not is_highlighted(RETRYING)

@@ -16,7 +16,7 @@ from typing import Any
 import trio
 import trio.testing
 from connectord.adapters import Call, NotConnected, Outcome, Rejected, Succeeded, Taken
-from connectord.cli import rendering
+from connectord.cli import case_rendering, notification_rendering, rendering
 from connectord.cli.effects import EffectListing
 from connectord.cli.queues import queues_text
 
@@ -97,7 +97,11 @@ async def screens(directory: Path) -> dict[str, str]:
         await screen("list", "list", lambda page: rendering.action_table(page["actions"]))
         await of_action("retrying", "show", "show", rendering.card)
         await of_action("rejected", "show", "show", rendering.card)
-        await screen("case C-1001", "case", rendering.case_card, id="C-1001")
+        await screen("case C-1001", "case", case_rendering.case_card, id="C-1001")
+        await screen(
+            "case C-1001 --merges", "case_merges", lambda page: case_rendering.merge_table(page["merges"]), id="C-1001"
+        )
+        await screen("notifications --all", "notifications", notification_rendering.notification_page, all=True)
         await of_action("retrying", "why", "why", lambda answer: rendering.plain(answer["text"]))
         await of_action("waiting", "why", "why", lambda answer: rendering.plain(answer["text"]))
         await of_action("lost", "why", "why", lambda answer: rendering.plain(answer["text"]))

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import trio
 from connectord.adapters import Call, NotConnected, Outcome, Taken
-from connectord.ledger.operations import DueNotifications, Rerun, SettleNotification
+from connectord.ledger.operations import Rerun, SettleNotifications
 from connectord.lifecycle import events as on
 from connectord.lifecycle.action import State
 from connectord.lifecycle.circumstances import LateResponses, Notification
 from connectord.lifecycle.policy import RetryPolicy
 from connectord.store import sqlite_stories
+from connectord.store.base import DeliveryReport
 from connectord.testing.simulated_clock import EPOCH_MS
 from helpers.world import world
 
@@ -77,8 +78,9 @@ async def test_notification_and_reruns(tmp_path: Path, autojump_clock: object) -
         story = w.reader.story(action_id)
         assert story is not None
         assert story.notification == Notification(EPOCH_MS, "anna", None, EPOCH_MS, 0, None)
-        (item,), _ = await w.ledger.perform(DueNotifications())
-        await w.ledger.perform(SettleNotification(item.seq, "no route", EPOCH_MS + 5000))
+        due = await w.ledger.perform(SettleNotifications([], 1))
+        report = DeliveryReport(due.items[0].seq, done=False, error="no route", next_try_at=EPOCH_MS + 5000)
+        await w.ledger.perform(SettleNotifications([report], 0))
         story = w.reader.story(action_id)
         assert story is not None
         assert story.notification == Notification(EPOCH_MS, "anna", None, EPOCH_MS + 5000, 1, "no route")

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from connectord.cli import rendering
+from connectord.cli import case_rendering, notification_rendering, rendering
 from connectord.cli.effects import EffectListing
 from connectord.cli.queues import queues_text, work_table
 from connectord.cli.times import parse_when
@@ -21,9 +21,11 @@ from connectord.paths import default_control_socket
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+REASONS = click.Choice(["updated_by_integration", "timeout"])
 RESOLUTIONS = click.Choice(["done_successfully", "not_done_successfully"])
 EXIT_REFUSED = 1
 EXIT_NO_DAEMON = 3
+RERUN_SECONDS = 300
 
 
 def _when(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -92,8 +94,25 @@ def _present(**params: Any) -> dict[str, Any]:
     return {name: value for name, value in params.items() if value is not None}
 
 
-def _connect() -> ControlClient:
-    return ControlClient(click.get_current_context().find_root().obj)
+def _connect(timeout_seconds: float = 30) -> ControlClient:
+    return ControlClient(click.get_current_context().find_root().obj, timeout_seconds)
+
+
+def _paged(render: Callable[[Any], str]) -> Callable[[Any], str]:
+    """``render``, and a word on stderr where there is another page."""
+
+    def render_page(page: Any) -> str:
+        text = render(page)
+        if page.get("next") is not None:
+            click.echo(f"there are more: --after {rendering.clean(page['next'])}", err=True)
+        return text
+
+    return render_page
+
+
+def _alarming(line: str) -> str:
+    # where it is no terminal, click leaves the colours out by itself
+    return line if os.environ.get("NO_COLOR") else click.style(line, fg="red", bold=True)
 
 
 def _call(method: str, params: dict[str, Any], as_json: bool, render: Callable[[Any], str]) -> None:
@@ -231,9 +250,41 @@ def why(action_id: str, as_json: bool) -> None:
 
 @_command("case", "case C-1001")
 @click.argument("case_id", metavar="ID")
-def case_(case_id: str, as_json: bool) -> None:
-    """Show a case and its actions; "!" marks those closed unsuccessfully."""
-    _call("case", {"id": case_id}, as_json, rendering.case_card)
+@click.option("--merges", is_flag=True, help="All that responses have set, in order, instead of what stands now.")
+@click.option("--limit", type=click.IntRange(1, 1000), metavar="N", help="How many actions, or merges.")
+@click.option("--after", metavar="NEXT", help="The page after the one that ended with this.")
+def case_(case_id: str, merges: bool, limit: int | None, after: str | None, as_json: bool) -> None:
+    """Show a case: its owner, its data and what set it, its actions; "!" marks those closed unsuccessfully."""
+    params = _present(id=case_id, limit=limit)
+    if merges:
+        if after is not None and not after.isdecimal():
+            raise click.BadParameter("must be a number, the last page's next", param_hint="--after")
+        params |= _present(after=None if after is None else int(after))
+        _call("case_merges", params, as_json, _paged(lambda page: case_rendering.merge_table(page["merges"])))
+        return
+    params |= _present(after=after)
+    _call("case", params, as_json, _paged(lambda case: case_rendering.case_card(case, _alarming)))
+
+
+@_command("notifications", "notifications --owner anna@example.org")
+@click.option("--all", "everything", is_flag=True, help="Those that were delivered too.")
+@click.option("--owner", metavar="WHO", help="Only those to this owner.")
+@click.option("--limit", type=click.IntRange(1, 1000), metavar="N")
+@click.option(
+    "--after", type=click.IntRange(min=0), metavar="NEXT", help="The page after the one that ended with this."
+)
+@click.option("--retry", is_flag=True, help="Try all that are not delivered again now.")
+def notifications(
+    everything: bool, owner: str | None, limit: int | None, after: int | None, retry: bool, as_json: bool
+) -> None:
+    """List what case owners were not told yet, newest first: why not, and when it is tried again."""
+    if retry:
+        if everything or owner or limit or after:
+            raise click.UsageError("--retry is about all that are not delivered; give it alone")
+        _call("notifications_retry", {}, as_json, lambda done: f"{rendering.clean(done['count'])} tried again now")
+        return
+    params = _present(all=everything or None, owner=owner, limit=limit, after=after)
+    _call("notifications", params, as_json, _paged(notification_rendering.notification_page))
 
 
 @_command("retry", "retry 01JDE4ZQ 01JDE500")
@@ -303,39 +354,42 @@ def queues(as_json: bool) -> None:
 @_command("rerun", "rerun --system billing --since -1d --resolution not_done_successfully")
 @click.argument("action_ids", metavar="[ID]...", nargs=-1)
 @click.option("--system", metavar="S")
-@click.option("--since", callback=_when, metavar="WHEN", help="RFC 3339, or -30m, -2h, -1d ago.")
+@click.option("--case", metavar="ID")
+@click.option("--reason", type=REASONS)
 @click.option("--resolution", type=RESOLUTIONS)
+@click.option("--since", callback=_when, metavar="WHEN", help="Submitted since: RFC 3339, or -30m, -2h, -1d ago.")
+@click.option("--until", callback=_when, metavar="WHEN", help="Submitted before.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def rerun(
-    action_ids: tuple[str, ...],
-    system: str | None,
-    since: str | None,
-    resolution: str | None,
-    yes: bool,
-    as_json: bool,
-) -> None:
-    """Make new actions from closed ones: the IDs, or all that the filters find."""
-    filters = _present(system=system, since=since, resolution=resolution)
+def rerun(action_ids: tuple[str, ...], yes: bool, as_json: bool, **options: Any) -> None:
+    """Make new actions from closed ones: the IDs, or all that the filters find.
+
+    The filters leave out what was run again already, and say how many they find before anything is done.
+    """
+    filters = _present(**options)
     if bool(action_ids) == bool(filters):
-        raise click.UsageError("give either IDs or filters (--system, --since, --resolution)")
+        raise click.UsageError("give either IDs or filters (--system, --case, --since and the like)")
 
     def render(result: Any) -> str:
         return "\n".join(_short(action) for action in _items(result)) or "nothing to run again"
 
+    if action_ids:
+        _call("rerun", {"ids": list(action_ids)}, as_json, render)
+        return
     with _connect() as client:
-        if action_ids:
-            _call_on(client, "rerun", {"ids": list(action_ids)}, as_json, render)
-            return
-        count = client.call("rerun", {"filters": filters, "dry_run": True})["count"]
-        click.echo(f"{count} action{'' if count == 1 else 's'} to run again", err=as_json)
-        if count == 0:
-            if as_json:
-                click.echo('{"actions":[]}')
-            return
+        answer = client.raw_call("rerun", {"filters": filters, "dry_run": True})
+    counted = json.loads(answer)
+    count = counted["count"]
+    left_out = f" (left out: {counted['left_out']} run again before)" if counted.get("left_out") else ""
+    click.echo(f"{count} action{'' if count == 1 else 's'} to run again{left_out}", err=as_json)
+    if count == 0:
+        if as_json:
+            click.echo(answer)
+        return
     if not yes:
         click.confirm("Go on?", abort=True, err=True)
-    # anew: the daemon need not have waited for the answer
-    _call("rerun", {"filters": filters}, as_json, render)
+    # anew, for the daemon need not have waited for the answer; but only if it still finds as many
+    with _connect(RERUN_SECONDS) as client:
+        _call_on(client, "rerun", {"filters": filters, "expect": count}, as_json, render)
 
 
 @_command("systems", "systems")

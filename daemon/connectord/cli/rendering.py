@@ -76,11 +76,6 @@ def _late_text(response: Any) -> str:
     return f"{clean(response.get('at'))}  {clean(response.get('status'))}{reason}  {data}"
 
 
-def is_unsuccessful(action: Mapping[str, Any]) -> bool:
-    """Whether it was closed as not done successfully."""
-    return action.get("state") == "closed" and action.get("resolution") == "not_done_successfully"
-
-
 def state_label(action: Mapping[str, Any]) -> str:
     """The action's state as people read it."""
     if action.get("state") == "closed":
@@ -148,14 +143,48 @@ def card(action: Mapping[str, Any]) -> str:
     if isinstance(connection_error, Mapping):
         text = str(connection_error.get("text") or connection_error.get("message") or "")
         parts.append("Connection error\n" + _indented(text))
-    for title, key in (("Data", "data"), ("Response data", "response_data")):
+    for title, key in (("Data", "data"), (_response_title(action), "response_data")):
         if action.get(key):
             parts.append(f"{title}\n" + _indented(json.dumps(action[key], indent=2, ensure_ascii=False)))
     late = action.get("late_responses")
     if isinstance(late, Sequence) and late:
         lines = [_late_text(response) for response in late]
         parts.append("Late responses\n" + _indented("\n".join(lines)))
+    told = [notification_line(item) for item in action.get("notifications") or []]
+    if told:
+        parts.append("Owner\n" + _indented("\n".join(told)))
     return "\n\n".join(parts)
+
+
+def _response_title(action: Mapping[str, Any]) -> str:
+    response = action.get("response")
+    if not isinstance(response, Mapping):
+        return "Response data"
+    return f"Response data ({origin_text(response)}, {clean(response.get('who'))}, at {clean(response.get('at'))})"
+
+
+def origin_text(origin: Mapping[str, Any]) -> str:
+    """Which way custom data came: ``callback``, ``answer to attempt 2`` or ``by hand``."""
+    match origin.get("by"):
+        case "person":
+            return "by hand"
+        case "attempt":
+            number = origin.get("attempt")
+            return "answer to an attempt" if number is None else f"answer to attempt {clean(number)}"
+        case way:
+            return clean(way)
+
+
+def notification_line(item: Mapping[str, Any]) -> str:
+    """One notification, on its action's card."""
+    state, owner, error = item.get("state"), clean(item.get("owner")), item.get("last_error")
+    match state:
+        case "delivered":
+            return f"{owner} was notified at {clean(item.get('delivered_at'))}"
+        case "no_owner":
+            return clean(error)
+    text = f"{owner} is not notified yet ({clean(item.get('tries'))} tries)"
+    return text if error is None else f"{text}: {clean(error)}"
 
 
 def _indented(text: str) -> str:
@@ -166,27 +195,6 @@ def _indented(text: str) -> str:
 def explanation(told: Mapping[str, Any]) -> str:
     """The answer of ``why``, which the daemon has put into words."""
     return _printable(str(told.get("text", "")))
-
-
-def case_card(case: Mapping[str, Any]) -> str:
-    """A case with its actions; "!" stands before those closed unsuccessfully."""
-    actions: Sequence[Mapping[str, Any]] = case.get("actions") or []
-    parts = [facts([("Case", case.get("id")), ("Owner", case.get("owner"))])]
-    if case.get("data"):
-        parts.append("Data\n" + _indented(json.dumps(case["data"], indent=2, ensure_ascii=False)))
-    rows = (
-        (
-            "!" if is_unsuccessful(action) else "",
-            action.get("id"),
-            action.get("system"),
-            state_label(action),
-            attempts_text(action),
-            action.get("due_at"),
-        )
-        for action in actions
-    )
-    parts.append(table(("", "ID", "SYSTEM", "STATE", "ATTEMPTS", "DUE"), rows) if actions else "No actions.")
-    return "\n\n".join(parts)
 
 
 def system_table(systems: Iterable[Mapping[str, Any]]) -> str:
@@ -294,11 +302,23 @@ def status_card(status: Mapping[str, Any]) -> str:
             ("Callbacks", status.get("callbacks")),
             ("Configuration", _configuration_text(status)),
             ("Systems", status.get("systems")),
+            ("Owners", _owners_text(status.get("notifications"))),
         ]
     )
     counts = status.get("counts") or {}
     actions = facts(((clean(state), number) for state, number in counts.items()), indent="    ")
     return f"{known}\n\nActions\n{actions}" if actions else known
+
+
+def _owners_text(backlog: Any) -> str | None:
+    if not isinstance(backlog, Mapping):
+        return None
+    channel = backlog.get("channel") or {}
+    down = f"; {clean(channel.get('last_error'))}" if channel.get("state") == "down" else ""
+    count = backlog.get("undelivered")
+    if not count:
+        return f"all notified{down}"
+    return f"{clean(count)} notifications not delivered, the oldest since {clean(backlog.get('since'))}{down}"
 
 
 def _configuration_text(status: Mapping[str, Any]) -> str | None:

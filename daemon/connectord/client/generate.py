@@ -174,26 +174,30 @@ def _docstring(paragraphs: list[str]) -> str:
         textwrap.fill(text, WIDTH - 8, initial_indent="" if index else '"""', break_on_hyphens=False)
         for index, text in enumerate(texts)
     )
-    return f'{wrapped}\n"""' if "\n" in wrapped else f'{wrapped}"""'
+    fits = "\n" not in wrapped and len(wrapped) + 3 <= WIDTH - 8
+    return f'{wrapped}"""' if fits else f'{wrapped}\n"""'
 
 
 def _fold(body: str) -> str:
-    """A call that is too long for its line, with an argument a line as the formatter has it."""
-    first, _, rest = body.partition("\n")
-    if len(first) + 8 <= WIDTH:
-        return body
-    opening, closing = first.index("(") + 1, first.rindex(")")
-    inside = first[opening:closing]
-    tail = first[closing:] + (f"\n{rest}" if rest else "")
-    if len(inside) + 12 <= WIDTH:
-        return f"{first[:opening]}\n    {inside}\n{tail}"
-    method, remainder = inside.split(", ", 1)
-    construction, result = remainder.rsplit(", ", 1)
-    if len(construction) + 13 > WIDTH:
-        start, end = construction.index("(") + 1, construction.rindex(")")
-        fields = "".join(f"        {item},\n" for item in _split(construction[start:end]))
-        construction = f"{construction[:start]}\n{fields}    {construction[end:]}"
-    return f"{first[:opening]}\n    {method},\n    {construction},\n    {result},\n{tail}"
+    """Lines of source text; a call that is too long for its line is broken as the formatter does it."""
+    return "\n".join(_broken(line, 8) for line in body.split("\n"))
+
+
+def _broken(call: str, column: int) -> str:
+    """A call that begins at ``column``, with its arguments on lines of their own where it is too long."""
+    if column + len(call) <= WIDTH or "(" not in call:
+        return call
+    indent = " " * (len(call) - len(call.lstrip()))
+    opening, closing = call.index("(") + 1, call.rindex(")")
+    inside = call[opening:closing]
+    arguments = _split(inside)
+    if column + len(indent) + 4 + len(inside) <= WIDTH:
+        lines = [f"    {inside}"]
+    elif len(arguments) == 1:
+        lines = [textwrap.indent(_broken(inside, column + 4), "    ")]
+    else:
+        lines = [textwrap.indent(f"{_broken(argument, column + 5)},", "    ") for argument in arguments]
+    return "\n".join([call[:opening], *(textwrap.indent(line, indent) for line in lines), f"{indent}{call[closing:]}"])
 
 
 def _split(arguments: str) -> list[str]:

@@ -123,12 +123,19 @@ class TrioMethods(ABC):
         """
         return await self._request("attempts", p.ById(id=id), r.Attempts)
 
-    async def case(self, id: str) -> r.Case:
+    async def case(self, id: str, *, after: str | None = None, limit: int = 1000) -> r.Case:
         """A case: its owner, its merged data, its actions.
 
         Needs the role viewer.
         """
-        return await self._request("case", p.ById(id=id), r.Case)
+        return await self._request("case", p.Case(id=id, after=after, limit=limit), r.Case)
+
+    async def case_merges(self, id: str, *, after: int = 0, limit: int = 100) -> r.MergePage:
+        """Everything that was ever merged into a case's data, in order: what set it, when, and by what.
+
+        Needs the role viewer.
+        """
+        return await self._request("case_merges", p.CaseMerges(id=id, after=after, limit=limit), r.MergePage)
 
     async def retry(self, id: str) -> r.Action:
         """Try a pending action again now; it counts as one of its tries (rule 8).
@@ -191,9 +198,13 @@ class TrioMethods(ABC):
         *,
         ids: builtins.list[str] | None = None,
         system: str | None = None,
+        case: str | None = None,
+        reason: r.ReasonName | None = None,
         since: str | None = None,
+        until: str | None = None,
         resolution: r.ResolutionName | None = None,
         dry_run: bool = False,
+        expect: int | None = None,
     ) -> r.Rerun:
         """Make new actions from closed ones: those with these ``ids``, or those that the filters find (rule 16). With
         ``dry_run`` they are only counted.
@@ -204,11 +215,39 @@ class TrioMethods(ABC):
             "rerun",
             p.Rerun(
                 ids=ids,
-                filters=given(p.RerunFilters(system=system, since=since, resolution=resolution)),
+                filters=given(
+                    p.RerunFilters(
+                        system=system, case=case, reason=reason, since=since, until=until, resolution=resolution
+                    )
+                ),
                 dry_run=dry_run,
+                expect=expect,
             ),
             r.Rerun,
         )
+
+    async def notifications(
+        self,
+        *,
+        all: bool = False,
+        owner: str | None = None,
+        after: int | None = None,
+        limit: int = 50,
+    ) -> r.NotificationPage:
+        """What case owners were not told yet, the newest first; with ``all`` also what they were told.
+
+        Needs the role viewer.
+        """
+        return await self._request(
+            "notifications", p.Notifications(all=all, owner=owner, after=after, limit=limit), r.NotificationPage
+        )
+
+    async def notifications_retry(self) -> r.Hastened:
+        """Make everything that is not delivered yet due now, to the owners of today.
+
+        Needs the role operator.
+        """
+        return await self._request("notifications_retry", p.Nothing(), r.Hastened)
 
     async def systems(self) -> r.Systems:
         """Every external system: how it is, and how much lies before it.
@@ -346,6 +385,33 @@ class TrioMethods(ABC):
             r.ActionPage,
         ):
             for item in page.actions:
+                yield item
+
+    async def iter_case(self, id: str, *, limit: int = 1000) -> AsyncIterator[r.Action]:
+        """Every one of the actions that ``case`` finds, page by page; ``limit`` is the size of a page."""
+        async for page in self._pages("case", p.Case(id=id, limit=limit), r.Case):
+            for item in page.actions:
+                yield item
+
+    async def iter_case_merges(self, id: str, *, limit: int = 100) -> AsyncIterator[r.Merge]:
+        """Every one of the merges that ``case_merges`` finds, page by page; ``limit`` is the size of a page."""
+        async for page in self._pages("case_merges", p.CaseMerges(id=id, limit=limit), r.MergePage):
+            for item in page.merges:
+                yield item
+
+    async def iter_notifications(
+        self,
+        *,
+        all: bool = False,
+        owner: str | None = None,
+        limit: int = 50,
+    ) -> AsyncIterator[r.Notification]:
+        """Every one of the notifications that ``notifications`` finds, page by page; ``limit`` is the size of a page.
+        """
+        async for page in self._pages(
+            "notifications", p.Notifications(all=all, owner=owner, limit=limit), r.NotificationPage
+        ):
+            for item in page.notifications:
                 yield item
 
     async def iter_reload_effects(

@@ -8,10 +8,12 @@ from typing import Any, TypeAlias, cast
 import msgspec
 
 from connectord.control import results as r
+from connectord.control.notices import notification_view
+from connectord.control.origins import origin_view
 from connectord.lifecycle.action import Action
 from connectord.lifecycle.circumstances import Present, Story
 from connectord.lifecycle.explanation import explain
-from connectord.lifecycle.wording import connection_error_text, state_label
+from connectord.lifecycle.wording import closed_label, connection_error_text, is_highlighted, state_label
 from connectord.store.base import ActionRecord, AttemptRow, CaseRecord, HistoryRow
 from connectord.times import rfc3339
 
@@ -47,6 +49,8 @@ def action_view(record: ActionRecord, limit_of: LimitOf) -> r.Action:
         response_data=msgspec.json.decode(record.response_data),
         rerun_of=record.rerun_of,
         held=today is None and action.closed_at is None,
+        highlighted=is_highlighted(action),
+        response=None if record.response is None else origin_view(record.response),
         connection_error=_connection_error(action, limit),
         progress=_progress(action),
         late_responses=[
@@ -55,17 +59,30 @@ def action_view(record: ActionRecord, limit_of: LimitOf) -> r.Action:
             )
             for late in record.late_responses
         ],
+        notifications=[notification_view(item) for item in record.notifications],
     )
 
 
-def case_view(case: CaseRecord, limit_of: LimitOf) -> r.Case:
-    """A case with its actions, the newest first."""
+def case_view(case: CaseRecord, limit_of: LimitOf, limit: int) -> r.Case:
+    """A case with up to ``limit`` of its actions, the newest first; a record with more has another page."""
+    data = msgspec.json.decode(case.data)
+    origins = {name: origin_view(merge) for name, merge in case.origins.items()}
+    page = case.actions[:limit]
     return r.Case(
         id=case.id,
         owner=case.owner,
-        data=msgspec.json.decode(case.data),
-        actions=[action_view(record, limit_of) for record in case.actions],
+        data=data,
+        fields={name: r.Field(value=value, origin=origins.get(name)) for name, value in data.items()},
+        actions=[_in_case(record, limit_of) for record in page],
+        next=page[-1].action.id if len(case.actions) > limit else None,
     )
+
+
+def _in_case(record: ActionRecord, limit_of: LimitOf) -> r.Action:
+    view = action_view(record, limit_of)
+    if not view.highlighted:
+        return view
+    return msgspec.structs.replace(view, label=closed_label(record.action) or view.label)
 
 
 def history_view(row: HistoryRow) -> r.Change:

@@ -35,13 +35,18 @@ from connectord.store.base import (
 
 @dataclass(slots=True)
 class Consequences:
-    """What others have to be told once the transaction is committed."""
+    """What others have to be told once the transaction is committed at ``at``."""
 
+    at: int = 0
     history: list[HistoryRow] = field(default_factory=list)
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     due: dict[str, int] = field(default_factory=dict)
     deadline: int | None = None
-    outbox: bool = False
+    outbox: int = 0
+    """How many notifications were put into the outbox."""
+    delivered: int = 0
+    oldest_undelivered: int | None = None
+    """Since when the oldest notification waits, as of the last delivery in this transaction."""
 
 
 class Unit:
@@ -65,7 +70,7 @@ class Unit:
         self.now = now
         self.policies = policies
         self.last_seq = last_seq
-        self.consequences = Consequences()
+        self.consequences = Consequences(now)
         self._rng = rng
         self._ids = ids
         self._actions: dict[str, Action] = {}
@@ -121,7 +126,9 @@ class Unit:
             scheduled_at=due_at,
         )
         if submission.case_id is not None:
-            self._writes.cases.append(CaseChange(submission.case_id, submission.owner, self.now))
+            # running an old action again does not give the case back to whoever owned it then
+            owner = submission.owner if submission.rerun_of is None else None
+            self._writes.cases.append(CaseChange(submission.case_id, owner, self.now))
         data = msgspec.json.encode(submission.data).decode()
         self._writes.inserted.append(NewAction(action, data, submission.key, digest, submission.rerun_of))
         if submission.key is not None and digest is not None:
@@ -150,6 +157,11 @@ class Unit:
                 "submit the same payload, or use another key"
             )
         return digest, known[0]
+
+    def settled(self, delivered: int) -> None:
+        """Note that nothing is left to do for so many notifications, now that the store has it."""
+        self.consequences.delivered += delivered
+        self.consequences.oldest_undelivered = self.store.oldest_undelivered()
 
     def flush(self) -> None:
         """Write what is gathered so far into the open transaction."""
@@ -233,7 +245,7 @@ class Unit:
                 limit = action.shown_limit(self.policies.of(action.system).retry.limit)
                 text = notice_text(action, item.notice, limit)
                 writes.outbox.append(OutboxRow(action.id, action.case_id, owner, item.notice.value, self.now, text))
-                self.consequences.outbox = True
+                self.consequences.outbox += 1
             case effect.TakeTurn():
                 writes.turns[item.group] = item.member
 

@@ -82,9 +82,12 @@ def _delivery(notification: Notification, present: Present) -> str:
         delivered_at = format_moment(notification.delivered_at, present.now)
         return f"It was told to {owner_text(notification.owner)} at {delivered_at}."
     tries, told = notification.tries, f"It is being told to {owner_text(notification.owner)}"
-    if tries == 0 or notification.next_try_at is None:
+    if tries == 0:
         return f"{told}."
     error = "" if notification.last_error is None else f" ({quoted(notification.last_error)})"
+    if notification.next_try_at is None:
+        untold = f"It could not be told to {owner_text(notification.owner)}{error}"
+        return f"{untold}; it is not tried again by itself: connectorctl notifications --retry does."
     failed = f"{tries} {'try' if tries == 1 else 'tries'} failed{error}"
     return f"{told}: {failed}, the next one is at {format_moment(notification.next_try_at, present.now)}."
 

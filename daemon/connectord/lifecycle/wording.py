@@ -68,6 +68,11 @@ def closed_label(action: Action) -> str | None:
     return None if resolution is None else f"{_STATES[State.CLOSED]} - {resolution}"
 
 
+def is_highlighted(action: Action) -> bool:
+    """Whether a view of the case makes the action stand out (rule 9): it was closed unsuccessfully."""
+    return action.resolution is Resolution.NOT_DONE_SUCCESSFULLY
+
+
 def happened_text(why: str, event: Event) -> str:
     """What the history says of an event: the table's words, and whom it was about."""
     match event:

@@ -5,7 +5,7 @@ Everything here is synchronous: the ledger calls it through an executor, one cal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, Protocol, TypeVar
 
@@ -193,6 +193,54 @@ class OutboxItem:
     seq: int
     row: OutboxRow
     tries: int
+    next_try_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRecord:
+    """A notification with what became of it, as a view shows it.
+
+    Where neither ``next_try_at`` nor ``delivered_at`` is set, it cannot be delivered as it is, and is not tried again
+    by itself.
+    """
+
+    seq: int
+    row: OutboxRow
+    tries: int
+    next_try_at: int | None
+    delivered_at: int | None
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryReport:
+    """What one try to deliver a notification came to.
+
+    ``done`` means that nothing is left to do: it was delivered or, with an ``error``, there is nobody to deliver it to.
+    Where ``next_try_at`` is None otherwise, it is not tried again by itself.
+    """
+
+    seq: int
+    done: bool
+    error: str | None = None
+    next_try_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MergeRecord:
+    """Custom data as it was merged, with what brought it. ``data`` is JSON text.
+
+    ``event`` and ``who`` are those of the history; ``attempt`` is the number of the attempt whose answer it was, None
+    where no attempt brought it.
+    """
+
+    seq: int
+    action_id: str
+    at: int
+    event: str
+    who: str
+    attempt: int | None
+    data: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,17 +294,35 @@ class ActionRecord:
     data: str
     response_data: str
     late_responses: tuple[LateResponse, ...] = ()
+    notifications: tuple[OutboxRecord, ...] = ()
+    response: MergeRecord | None = None
+    """What brought ``response_data``; None also where it came before merges were recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaseRecord:
-    """A case and its actions, the newest first. ``data`` is JSON text."""
+    """A case and a page of its actions, the newest first. ``data`` is JSON text.
+
+    ``origins`` has the merge that set each top-level field of the data; fields that were set before merges were
+    recorded are not in it.
+    """
 
     id: str
     owner: str | None
     data: str
     created_at: int
     actions: tuple[ActionRecord, ...]
+    origins: Mapping[str, MergeRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Closed actions that filters find. ``ids`` are those that were not run again yet, the oldest first, of which there
+    are ``count`` in all; ``left_out`` is how many were run again already."""
+
+    ids: Sequence[str]
+    count: int
+    left_out: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +340,8 @@ class Filters:
     """``queue`` and ``user`` find To Do and In Progress actions only."""
     retrying: bool = False
     """Only pending ones whose last attempt failed."""
+    until: int | None = None
+    """Submitted before this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,8 +385,11 @@ class WriteStore(Protocol):
     def last_turn(self, group: str) -> str | None: ...
     def due_outbox(self, now: int, limit: int) -> Sequence[OutboxItem]: ...
     def next_outbox_at(self) -> int | None: ...
-    def outbox_delivered(self, seq: int, at: int) -> None: ...
-    def outbox_failed(self, seq: int, error: str, next_try_at: int) -> None: ...
+    def undelivered(self) -> tuple[int, int | None]: ...
+    def oldest_undelivered(self) -> int | None: ...
+    def settle_outbox(self, reports: Sequence[DeliveryReport], at: int) -> None: ...
+    def hasten_outbox(self, after_seq: int, now: int, limit: int) -> Sequence[int]: ...
+    def was_rerun(self, action_id: str) -> bool: ...
     def set_paused(self, system: str, paused: bool, at: int, who: str) -> None: ...
     def last_config(self) -> ConfigRecord | None: ...
     def insert_config(self, record: ConfigRecord, keep_texts: int) -> None: ...
@@ -331,8 +402,13 @@ class ReadStore(Protocol):
     def record(self, action_id: str) -> ActionRecord | None: ...
     def story(self, action_id: str) -> Story | None: ...
     def system_of(self, action_id: str) -> str | None: ...
+    def state_of(self, action_id: str) -> str | None: ...
     def list_records(self, filters: Filters, after: str | None, limit: int) -> Sequence[ActionRecord]: ...
-    def case(self, case_id: str, limit: int) -> CaseRecord | None: ...
+    def case(self, case_id: str, after: str | None, limit: int) -> CaseRecord | None: ...
+    def case_merges(self, case_id: str, after_seq: int, limit: int) -> Sequence[MergeRecord] | None: ...
+    def notifications(
+        self, *, undelivered: bool, owner: str | None, before: int | None, limit: int
+    ) -> Sequence[OutboxRecord]: ...
     def history(self, action_id: str) -> Sequence[HistoryRow]: ...
     def history_page(self, filters: ChangeFilters, after: int, upto: int, limit: int) -> HistoryPage: ...
     def attempts(self, action_id: str) -> Sequence[AttemptRow]: ...
@@ -342,6 +418,6 @@ class ReadStore(Protocol):
     def closed_by_limit(self, version: int, after_seq: int, limit: int) -> Sequence[tuple[int, Action]]: ...
     def configs(self, before: int | None, limit: int) -> Sequence[ConfigRecord]: ...
     def config(self, version: int) -> ConfigRecord | None: ...
-    def closed_ids(self, filters: Filters, limit: int) -> Sequence[str]: ...
+    def rerun_selection(self, filters: Filters, limit: int) -> Selection: ...
     def people_counts(self) -> Sequence[PeopleCount]: ...
     def close(self) -> None: ...

@@ -17,9 +17,12 @@ CREATE TABLE config_versions (
 
 -- Custom data as it was merged (rules 2, 3 and 5): the row of the history that brought it says when and who.
 CREATE TABLE merges (
-    seq   INTEGER PRIMARY KEY REFERENCES history (seq),
-    data  TEXT NOT NULL
+    seq      INTEGER PRIMARY KEY REFERENCES history (seq),
+    data     TEXT NOT NULL,
+    case_id  TEXT
 );
+
+CREATE INDEX merges_case ON merges (case_id, seq) WHERE case_id IS NOT NULL;
 
 -- Round robin over a group: who had the last turn.
 CREATE TABLE group_turns (
@@ -30,4 +33,7 @@ CREATE TABLE group_turns (
 CREATE INDEX actions_people ON actions (queue, user, state, todo_at) WHERE state IN ('todo', 'in_progress');
 CREATE INDEX actions_retrying_newest ON actions (id, system) WHERE state = 'pending' AND attempts > 0;
 CREATE INDEX actions_rerun ON actions (rerun_of) WHERE rerun_of IS NOT NULL;
+CREATE INDEX outbox_action ON outbox (action_id);
+CREATE INDEX outbox_owner ON outbox (owner, seq);
+CREATE INDEX outbox_undelivered ON outbox (seq) WHERE delivered_at IS NULL;
 CREATE INDEX history_limit_changed ON history (config_version, seq) WHERE event = 'LimitChanged';

@@ -263,7 +263,7 @@ def _action_row(action: Record, now: datetime | None, *, is_narrow: bool) -> lis
 
 
 def _style(action: Record) -> str:
-    if rendering.is_unsuccessful(action) or (action.get("state") == "pending" and action.get("connection_error")):
+    if action.get("highlighted") or (action.get("state") == "pending" and action.get("connection_error")):
         return "red"
     return _STATE_STYLES.get(str(action.get("state")), "")
 

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
 
 from connectord.control import params as p
 from connectord.control import results as r
 from connectord.control.methods.base import Call, Caller, MethodGroup, Notify
-from connectord.control.views import action_view, attempt_view, case_view, explanation_view, history_view
+from connectord.control.views import action_view, attempt_view, explanation_view, history_view
 from connectord.errors import InvalidRequest, NotFound, Refused
-from connectord.ledger.operations import Rerun
 from connectord.ledger.submission import Submission
 from connectord.lifecycle import events as on
 from connectord.lifecycle.action import State
 from connectord.store.base import Filters
 from connectord.times import parse_rfc3339
 
-RERUN_LIMIT = 10_000
-CASE_ACTIONS_SHOWN = 1000
-
 
 class ActionMethods(MethodGroup):
-    """The methods about actions and cases."""
+    """The methods about actions."""
 
     def calls(self) -> Mapping[str, Call]:
         return {
@@ -33,9 +28,7 @@ class ActionMethods(MethodGroup):
             "why": self._why,
             "history": self._history,
             "attempts": self._attempts,
-            "case": self._case,
             "retry": self._retry,
-            "rerun": self._rerun,
         }
 
     async def _submit(self, params: p.Submit, caller: Caller, notify: Notify) -> r.Action:
@@ -108,12 +101,6 @@ class ActionMethods(MethodGroup):
         if await self._services.read(lambda store: store.system_of(action_id)) is None:
             raise NotFound(f"there is no action {action_id}")
 
-    async def _case(self, params: p.ById, caller: Caller, notify: Notify) -> r.Case:
-        case = await self._services.read(lambda store: store.case(params.id, CASE_ACTIONS_SHOWN))
-        if case is None:
-            raise NotFound(f"there is no case {params.id}")
-        return case_view(case, self._services.limit_of)
-
     async def _retry(self, params: p.ById, caller: Caller, notify: Notify) -> r.Action:
         record = await self._services.read(lambda store: store.record(params.id))
         if record is not None and record.action.state is State.PENDING:
@@ -123,18 +110,3 @@ class ActionMethods(MethodGroup):
             if self._services.is_paused(system):
                 raise Refused("pending", f"the system {system} is paused; connectorctl resume {system} lets it go on")
         return await self._apply(params.id, on.RetryRequested(), caller)
-
-    async def _rerun(self, params: p.Rerun, caller: Caller, notify: Notify) -> r.Rerun:
-        if (params.ids is None) == (params.filters is None):
-            raise InvalidRequest("rerun: give ids or filters, one of the two")
-        if params.ids is not None:
-            ids: Sequence[str] = params.ids
-        else:
-            chosen = params.filters or p.RerunFilters()
-            since = None if chosen.since is None else parse_rfc3339(chosen.since, "since")
-            filters = Filters(system=chosen.system, resolution=chosen.resolution, since=since)
-            ids = await self._services.read(lambda store: store.closed_ids(filters, RERUN_LIMIT))
-        if params.dry_run:
-            return r.Rerun(count=len(ids), actions=[])
-        actions = cast("list[Any]", await self._services.ledger.perform_at_once(Rerun(ids, caller.name))) if ids else []
-        return r.Rerun(count=len(actions), actions=await self._views([action.id for action in actions]))

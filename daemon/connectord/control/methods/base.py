@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from connectord.control import results as r
@@ -14,9 +15,10 @@ from connectord.errors import NotFound
 from connectord.ledger.ledger import Ledger
 from connectord.lifecycle import events as on
 from connectord.lifecycle.circumstances import Present
-from connectord.store.base import ReadStore
+from connectord.store.base import ActionRecord, ReadStore
 
 T = TypeVar("T")
+VIEWS_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Services(Protocol):
     def present(self, system: str) -> Present: ...
     def systems_view(self) -> list[r.System]: ...
     def status_view(self) -> r.Status: ...
+    def notification_backlog(self) -> r.NotificationBacklog: ...
+    async def retry_notifications(self, who: str) -> int: ...
     async def pause(self, system: str, paused: bool, who: str) -> None: ...
     async def reload(self, *, plan: bool, to: int | None, who: str) -> r.Reload: ...
     async def reload_effects(self, *, plan: bool, to: int | None, after: str | None, limit: int) -> r.EffectPage: ...
@@ -51,6 +55,10 @@ class Services(Protocol):
     def queues(self) -> Mapping[str, str | None]: ...
     def now_ms(self) -> int: ...
     def request_stop(self, *, now: bool) -> None: ...
+
+
+def _records(store: ReadStore, ids: Sequence[str]) -> list[ActionRecord | None]:
+    return [store.record(action_id) for action_id in ids]
 
 
 class MethodGroup:
@@ -64,12 +72,15 @@ class MethodGroup:
         raise NotImplementedError
 
     async def _views(self, ids: Sequence[str]) -> list[r.Action]:
-        records = await self._services.read(lambda store: [store.record(action_id) for action_id in ids])
-        views = []
-        for action_id, record in zip(ids, records, strict=True):
-            if record is None:
-                raise NotFound(f"there is no action {action_id}")
-            views.append(action_view(record, self._services.limit_of))
+        views: list[r.Action] = []
+        # many are looked at in pieces, for others want to read, and to be answered, too
+        for start in range(0, len(ids), VIEWS_AT_ONCE):
+            piece = ids[start : start + VIEWS_AT_ONCE]
+            records = await self._services.read(partial(_records, ids=piece))
+            for action_id, record in zip(piece, records, strict=True):
+                if record is None:
+                    raise NotFound(f"there is no action {action_id}")
+                views.append(action_view(record, self._services.limit_of))
         return views
 
     async def _apply(self, action_id: str, event: on.Event, caller: Caller, note: str | None = None) -> r.Action:
