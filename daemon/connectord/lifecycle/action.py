@@ -81,6 +81,16 @@ class Action:
     """Since when it needs a person (rules 3 and 4); kept once it is closed."""
     closed_at: int | None = None
 
+    reference: str | None = None
+    """The system's own name for the work, as it gave it when it took the action; kept."""
+    probe: bool = False
+    """Whether the system is to be asked what became of the last attempt before another one (rule 14); only while
+    pending."""
+    next_poll_at: int | None = None
+    """When the system is to be asked for the response; only while waiting, and only where it is polled."""
+    ask_step: int = 0
+    """How often in a row a poll, or a probe, brought nothing; the exponent of their backoff."""
+
     @property
     def assignee(self) -> Assignee | None:
         """Whom the action is shown as assigned to: the user if there is one, else the queue."""
