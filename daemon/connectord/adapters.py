@@ -25,6 +25,7 @@ from connectord.responses import FailureDocument, ProgressDocument, ResponseDocu
 
 __all__ = [
     "API_VERSION",
+    "MAX_REFERENCE_LENGTH",
     "NO_REASON_GIVEN",
     "Adapter",
     "AdapterContext",
@@ -54,6 +55,9 @@ __all__ = [
 
 NO_REASON_GIVEN = "the system gave no reason"
 """The rejected reason shown where an unsuccessful response carries none."""
+
+MAX_REFERENCE_LENGTH = 4096
+"""How many characters a system's own name for the work may have."""
 
 API_VERSION = 1
 """The version of this interface. A plugin names the one that it was written for when it registers."""

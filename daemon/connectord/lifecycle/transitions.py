@@ -18,7 +18,7 @@ from connectord.errors import Refused
 from connectord.lifecycle import events as on
 from connectord.lifecycle import steps as do
 from connectord.lifecycle.action import Action, State
-from connectord.lifecycle.effects import AttemptOutcome, Effect, EndAttempt
+from connectord.lifecycle.effects import AttemptOutcome, Effect, EndAttempt, KeepLateResponse
 from connectord.lifecycle.steps import Moment
 
 Step: TypeAlias = Callable[[Action, Any, Moment], do.Result]
@@ -50,6 +50,11 @@ class Transition:
     action: Action
     row: Row
     effects: tuple[Effect, ...]
+
+    @property
+    def late(self) -> bool:
+        """Whether it was a response that came too late to decide anything (rule 15)."""
+        return any(isinstance(effect, KeepLateResponse) for effect in self.effects)
 
 
 P, A, W, T, I, C = State  # noqa: E741  - the states, by their first letters, so that the table fits the eye
