@@ -26,22 +26,18 @@ class Claims:
         try:
             while not instance.ended:
                 if self._context.paused:
-                    admission.set_waiting(attempts=False)
-                    await instance.wait(admission.wait)
+                    admission.leave_attempts()
+                elif places := admission.reserve_attempts(CLAIM_LIMIT):
+                    await self._claim(instance, nursery, places)
                     continue
-                free = min(admission.free_for_attempts(trio.current_time()), CLAIM_LIMIT)
-                if free <= 0:
-                    admission.set_waiting(attempts=True)
-                    await instance.wait(admission.wait)
-                    continue
-                await self._claim(instance, nursery, free)
+                await instance.wait(admission.wait)
         finally:
-            admission.set_waiting(attempts=False)
+            admission.leave_attempts()
 
-    async def _claim(self, instance: Instance, nursery: trio.Nursery, free: int) -> None:
+    async def _claim(self, instance: Instance, nursery: trio.Nursery, places: int) -> None:
         # never cut off by the end of the instance: what is claimed is on disk, and must begin
         context = self._context
-        claims = await context.ledger.claim(context.name, free, tuple(self._probes.under_way))
+        claims = await context.ledger.claim(context.name, places, tuple(self._probes.under_way))
         for claimed in claims.attempts:
             context.attempts[claimed.action.id] = claimed.action.attempts
             instance.begin_call()
@@ -53,5 +49,6 @@ class Claims:
         more = claims.next_due_at is not None and claims.next_due_at <= context.clock.now_ms()
         context.admission.begin_attempts(begun, more_wait=more)
         self.alarm.set(claims.next_due_at)
-        if not begun or context.admission.free_for_attempts(trio.current_time()) > 0:
+        if begun < places:
+            # nothing more was due; where every place was taken, more may be
             await instance.wait(self.alarm.wait)

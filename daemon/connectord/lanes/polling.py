@@ -39,7 +39,7 @@ class Polling:
                 while not instance.ended and await self._find(instance, nursery):
                     pass
         finally:
-            admission.set_waiting(polls=False)
+            admission.leave_polls()
 
     def cancel_all(self) -> None:
         """Cut off every poll; each is asked again when the lane goes on."""
@@ -48,12 +48,11 @@ class Polling:
     async def _find(self, instance: Instance, nursery: trio.Nursery) -> bool:
         """Begin what there is room for; whether more is due."""
         context, admission = self._context, self._context.admission
-        free = min(admission.free_for_polls(trio.current_time()), POLL_LIMIT)
-        if free <= 0:
-            admission.set_waiting(polls=True)
+        places = admission.reserve_polls(POLL_LIMIT)
+        if not places:
             await instance.wait(admission.wait)
             return True
-        polls = await context.ledger.find_polls(context.name, free)
+        polls = await context.ledger.find_polls(context.name, places)
         if instance.ended:
             return False
         for claimed in polls.calls:
