@@ -16,7 +16,7 @@ from connectord.lanes.faults import message_of, place_of, words_of
 from helpers.calls import make_call
 
 PACKAGE = "acme_for_faults"
-ADAPTER = '''
+ADAPTER = """
 import json
 import trio
 from connectord.adapters import Adapter, NotConnected
@@ -72,11 +72,11 @@ class AcmeAdapter(Adapter):
                 raise OSError("no words")
 
         raise Unspeakable  # line 56
-'''
-DEEPER = '''
+"""
+DEEPER = """
 def helper():
     raise LookupError("deeper")  # line 3
-'''
+"""
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -133,7 +134,7 @@ async def test_a_lost_connection_is_shown_and_made_again_while_triggers_go_on(
         await settle(0.1)
         assert committed(here, action_id) == "waiting"
         await settle(60)
-        assert [round(after - before, 1) for before, after in zip(starts, starts[1:], strict=False)] == [0.5, 1, 2, 10]
+        assert [round(after - before, 1) for before, after in pairwise(starts)] == [0.5, 1, 2, 10]
         assert here.lane.health.shown == "ok"
         assert len(here.opened) == 1
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import trio
 from connectord.adapters import Call, NotConnected, Outcome, PollAnswer, Progress, Rejected, Succeeded, Taken
 from connectord.config import Rate
+from connectord.lanes.lane import Lane
 from connectord.ledger.ledger import Ledger
 from connectord.lifecycle import events as on
 from connectord.lifecycle.policy import PollPolicy
@@ -29,7 +31,7 @@ async def nothing(call: Call) -> PollAnswer:
 
 def seconds_between(here: World) -> list[float]:
     at = [here.calls[0][0], *(each for each, _ in here.polls)]
-    return [round(after - before, 2) for before, after in zip(at, at[1:], strict=False)]
+    return [round(after - before, 2) for before, after in pairwise(at)]
 
 
 async def test_rule_2_a_poll_brings_the_response(tmp_path: Path, autojump_clock: object) -> None:
@@ -248,6 +250,30 @@ async def test_stop_cuts_polls_off_at_once(tmp_path: Path, autojump_clock: objec
         here.lane.stop()
         await settle(0.1)
         assert len(here.closed) == 1
+
+
+async def test_what_is_cut_off_is_asked_again_by_who_comes_next(tmp_path: Path, autojump_clock: object) -> None:
+    async def hang(call: Call) -> PollAnswer:
+        await trio.sleep_forever()
+
+    async with world(tmp_path, take, poll=hang) as here:
+        await here.submit()
+        await settle(11)
+        here.lane.stop()
+        # as a reload to another adapter does: the new lane begins while the old one is ending
+        lane = Lane(
+            here.lane.config,
+            adapter_class=here.lane._context.adapter_class,
+            ledger=here.ledger,
+            clock=here.clock,
+            network=here.lane._context.network,
+            callback_url=lambda action_id: action_id,
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lane.run)
+            await settle(0.1)
+            assert len(here.polls) == 2
+            nursery.cancel_scope.cancel()
 
 
 async def test_a_pause_stops_attempts_and_not_polls(tmp_path: Path, autojump_clock: object) -> None:

@@ -102,7 +102,7 @@ async def test_rule_10_a_limit_that_is_enforced_waits_for_the_probe(tmp_path: Pa
     async def find(call: Call) -> ProbeAnswer:
         raise NotConnected("refused")
 
-    before, ids = await crashed(tmp_path, 3)
+    before, _ = await crashed(tmp_path, 3)
     only = RetryPolicy(limit=1, delay_ms=60_000, jitter=0.0)
     async with world(tmp_path, succeed, probe=find, clock=before.clock, retry=only) as here:
         await settle(1)

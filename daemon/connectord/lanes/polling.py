@@ -66,6 +66,7 @@ class Polling:
 
     async def _poll(self, instance: Instance, claimed: ClaimedCall, scope: trio.CancelScope) -> None:
         context, action = self._context, claimed.action
+        next_at: int | None = 0  # cut off: to be asked again at once, if by somebody else
         try:
             with scope:
                 answer = await call_adapter(
@@ -87,8 +88,8 @@ class Polling:
             else:
                 event = answer
                 context.health.reached(context.clock.now_ms())
-            await context.ledger.end_poll(action.id, event, f"poll:{context.name}", retry_after_ms)
+            next_at = await context.ledger.end_poll(action.id, event, f"poll:{context.name}", retry_after_ms)
         finally:
-            self._polled.end(action.id)
+            self._polled.end(action.id, next_at)
             instance.end_call()
             context.admission.end_poll()

@@ -38,6 +38,7 @@ class Probes:
     async def _probe(self, instance: Instance, claimed: ClaimedCall) -> None:
         context, action = self._context, claimed.action
         number = action.attempts
+        due_at = None
         try:
             with self.under_way[action.id] as scope:
                 answer = await call_adapter(
@@ -59,9 +60,12 @@ class Probes:
             else:
                 context.health.reached(context.clock.now_ms())
                 event = answer
-            await context.ledger.report(action.id, event, f"probe:{context.name}")
+            transition = await context.ledger.report(action.id, event, f"probe:{context.name}")
+            due_at = None if transition is None else transition.action.due_at
         finally:
             del self.under_way[action.id]
+            # whoever looked for what is due before this did not see the action
+            context.ledger.lane_alarm(context.name).set(due_at)
             instance.end_call()
             context.admission.end_attempt()
         log.info("probed", action=action.id, system=context.name, attempt=number, outcome=type(event).__name__)

@@ -42,7 +42,7 @@ class FindPolls:
 class EndPoll:
     """Record what a poll brought (None: nothing yet), and when to ask again if that did not decide the action.
 
-    Gives the transition, or None where there was no event.
+    Gives the time of the next poll; None where the action is not polled any more.
     """
 
     action_id: str
@@ -50,10 +50,11 @@ class EndPoll:
     who: str
     retry_after_ms: int | None = None
 
-    def perform(self, unit: Unit) -> Transition | None:
-        transition = None if self.event is None else unit.apply(self.action_id, self.event, self.who)
+    def perform(self, unit: Unit) -> int | None:
+        if self.event is not None:
+            unit.apply(self.action_id, self.event, self.who)
         unit.postpone_poll(self.action_id, self.retry_after_ms)
-        return transition
+        return unit.load(self.action_id).next_poll_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,10 +230,10 @@ class Ledger:
 
     async def end_poll(
         self, action_id: str, event: Event | None, who: str, retry_after_ms: int | None = None
-    ) -> Transition | None:
-        """Record what a poll brought, whatever the disk says; None where it brought nothing, or is refused."""
+    ) -> int | None:
+        """Record what a poll brought, whatever the disk says; the time of the next one, if there is to be one."""
         try:
-            return cast("Transition | None", await self.insist(asking.EndPoll(action_id, event, who, retry_after_ms)))
+            return cast("int | None", await self.insist(asking.EndPoll(action_id, event, who, retry_after_ms)))
         except RequestError:
             return None
 

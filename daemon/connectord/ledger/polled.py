@@ -21,9 +21,11 @@ class PolledActions:
         scope = self.under_way[action_id] = trio.CancelScope()
         return scope
 
-    def end(self, action_id: str) -> None:
-        """Note that the question has ended, and what it brought is on disk."""
+    def end(self, action_id: str, next_at: int | None) -> None:
+        """Note that the question has ended, and what it brought is on disk; ``next_at`` is when to ask again."""
         self.under_way.pop(action_id, None)
+        # whoever looked for what is due before this did not see the action
+        self.alarm.set(next_at)
 
     def cancel(self, action_id: str) -> None:
         """The action is decided: cut off the question, if there is one under way."""
