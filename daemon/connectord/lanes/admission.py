@@ -123,7 +123,8 @@ class Admission:
 
     def wake(self) -> None:
         """Let everybody who waits look again."""
-        self._waiting.unpark_all()
+        if self._waiting:
+            self._waiting.unpark_all()
 
     async def wait(self) -> None:
         """Wait until somebody may begin who may not now."""

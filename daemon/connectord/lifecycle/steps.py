@@ -5,11 +5,11 @@ A condition's docstring is its wording in docs/lifecycle.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from connectord.lifecycle import events as on
-from connectord.lifecycle.action import Action, Reason, Resolution, State
+from connectord.lifecycle.action import Action, Reason, Resolution, State, replace
 from connectord.lifecycle.allocation import allocate
 from connectord.lifecycle.effects import Effect, KeepLateResponse, MergeData, Notice, NotifyOwner, OpenAttempt
 from connectord.lifecycle.policy import DEFAULT_ASSIGNEE, Policy
