@@ -4,43 +4,61 @@ An adapter connects connectord to one kind of external system. It is a class wit
 instance serves one configured system, from :meth:`Adapter.open` to :meth:`Adapter.close`, and its
 :meth:`Adapter.trigger` is called once per attempt, as often at the same time as the system's ``concurrency``
 allows.
+
+Four more methods are optional: :meth:`Adapter.poll`, :meth:`Adapter.probe`, :meth:`Adapter.listen` and
+:meth:`Adapter.healthcheck`. Which of them an adapter has is seen from whether its class overrides them; one that it
+does not override is never called.
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
 import httpx
 import pydantic
 
-from connectord.errors import InvalidCallback, NotConnected
+from connectord.errors import InvalidCallback, NotConnected, NotFound
 from connectord.responses import FailureDocument, ProgressDocument, ResponseDocument, SuccessDocument, read_response
 
 __all__ = [
     "API_VERSION",
+    "MAX_REFERENCE_LENGTH",
     "NO_REASON_GIVEN",
     "Adapter",
     "AdapterContext",
     "AdapterSettings",
     "Call",
     "CallbackRequest",
+    "Deliver",
+    "Delivery",
     "InvalidCallback",
     "Network",
     "NotConnected",
+    "NotFound",
+    "NotThere",
+    "OptionalMethod",
     "Outcome",
+    "PollAnswer",
+    "ProbeAnswer",
     "Progress",
     "Rejected",
     "Response",
     "Succeeded",
     "Taken",
+    "Unclear",
     "call_document",
+    "has_method",
     "response_from",
 ]
 
 NO_REASON_GIVEN = "the system gave no reason"
 """The rejected reason shown where an unsuccessful response carries none."""
+
+MAX_REFERENCE_LENGTH = 4096
+"""How many characters a system's own name for the work may have."""
 
 API_VERSION = 1
 """The version of this interface. A plugin names the one that it was written for when it registers."""
@@ -53,6 +71,10 @@ class Call:
     Every attempt of an action carries the same ``idempotency_key`` (rule 14), so a system that honours it does
     the work once. ``callback_url`` is None where the system is configured with ``response_expected = false``
     (rule 19). Times are RFC 3339, UTC.
+
+    A poll and a probe get the call of the attempt that they ask about: the same number, key and data.
+    ``reference`` is the system's own name for the work, as ``Taken(reference)`` gave it: what a poll asks for. It is
+    None in an attempt and in a probe, and where the system gave none.
     """
 
     action_id: str
@@ -65,6 +87,7 @@ class Call:
     case_data: Mapping[str, Any]
     callback_url: str | None
     idempotency_key: str
+    reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +95,8 @@ class Taken:
     """Rule 1: the system took the action and answers later."""
 
     reference: str | None = None
-    """The system's own name for the work, if it gave one; shown with the attempt."""
+    """The system's own name for the work, if it gave one, of at most 4096 characters; shown with the attempt and on
+    the card, and handed to :meth:`Adapter.poll`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +122,54 @@ class Progress:
     percent: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NotThere:
+    """A probe's answer: the system did not get the action. It is tried again (rule 14), or closed by rule 9."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """A probe's answer: only a person can tell. The action is To Do, and ``reason`` is its rejected reason (rule 3)."""
+
+    reason: str
+
+
 Outcome: TypeAlias = Taken | Succeeded | Rejected
 """What :meth:`Adapter.trigger` may return."""
 
 Response: TypeAlias = Succeeded | Rejected | Progress
-"""What a callback may say."""
+"""What a callback, or a message that :meth:`Adapter.listen` delivers, may say."""
+
+PollAnswer: TypeAlias = Succeeded | Rejected | Progress | None
+"""What :meth:`Adapter.poll` may return; None: nothing yet."""
+
+ProbeAnswer: TypeAlias = Taken | Succeeded | Rejected | NotThere | Unclear
+"""What :meth:`Adapter.probe` may return."""
+
+OptionalMethod: TypeAlias = Literal["poll", "probe", "listen", "healthcheck"]
+
+
+class Delivery(enum.Enum):
+    """What became of a response that was delivered; it is on disk either way, so its message may be acknowledged."""
+
+    TAKEN = "taken"
+    """It decided the action or was shown on its card, now or when the same one came before."""
+
+    LATE = "late"
+    """It came too late to decide anything, and was recorded as a late response (rule 15)."""
+
+
+class Deliver(Protocol):
+    """How :meth:`Adapter.listen` hands in a response."""
+
+    async def __call__(self, action_id: str, response: Response) -> Delivery:
+        """Hand in the response of one of this system's actions; returns once it is committed.
+
+        Raises :class:`NotFound` for an action that is unknown or belongs to another system, and :class:`TypeError`
+        or :class:`ValueError` for what is no response. Where the disk is full it waits until there is room. If it is
+        cancelled, the response may have been taken or not: deliver it again, the same one changes nothing (rule 15).
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +197,11 @@ class Network(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AdapterContext:
-    """What the daemon hands to an adapter: the system it serves, its concurrency, and the network."""
+    """What the daemon hands to an adapter: the system it serves, its concurrency, and the network.
+
+    ``concurrency`` is how many triggers, polls and probes may be under way at once, all of them together. A
+    healthcheck, at most one at a time, and ``listen`` come on top.
+    """
 
     system: str
     concurrency: int
@@ -141,8 +212,9 @@ class Adapter:
     """The base class of adapters.
 
     A subclass sets :attr:`name` and :attr:`Settings` and overrides :meth:`trigger`. Whatever it raises other
-    than :class:`NotConnected` counts as the adapter's own fault: the attempt fails, is reported as such, and the
-    daemon goes on.
+    than :class:`NotConnected` counts as the adapter's own fault: the attempt fails, is reported as such with the
+    file and the line in the adapter's package, and the daemon goes on. The same goes for the optional methods, whose
+    faults cost only the question at hand.
     """
 
     name: ClassVar[str]
@@ -164,9 +236,63 @@ class Adapter:
     async def trigger(self, call: Call) -> Outcome:
         """Hand one action to the system.
 
-        Raises :class:`NotConnected` when it could not be handed over (rule 12). May be cancelled at any await.
+        Raises :class:`NotConnected` when it could not be handed over (rule 12). May be cancelled at any await: by
+        the system's ``attempt_timeout``, and when the daemon stops at once.
         """
         raise NotConnected(f"the adapter {self.name!r} does not implement trigger()")
+
+    async def poll(self, call: Call) -> PollAnswer:
+        """Ask the system for the response of an action that it has; for systems that do not call back. Optional.
+
+        Called while the action waits, again and again until its deadline (rule 4), as the system's ``poll`` table
+        says; ``call.reference`` is what the system called the work. Returns what a callback would have said, or None
+        where there is nothing yet. A response that comes by another way first wins: this call is cancelled then, and
+        what it brings nevertheless is late (rule 15).
+
+        Raises :class:`NotConnected` when the system cannot be asked now: it is asked again later, no sooner than
+        ``retry_after_seconds``. A poll never costs an attempt. It runs within the system's concurrency and ``rate``,
+        with a share of both for itself, and is cut off after ``attempt_timeout``. May be cancelled at any await.
+        """
+        raise NotImplementedError
+
+    async def probe(self, call: Call) -> ProbeAnswer:
+        """Ask the system whether it got the action in the attempt ``call.attempt``. Optional.
+
+        Called before the action is tried again, where the outcome of an attempt is unknown (rule 14): the daemon died
+        during it, :meth:`trigger` was cut off by ``attempt_timeout``, or it raised ``NotConnected(...,
+        outcome_unknown=True)``. :class:`Taken`, :class:`Succeeded` and :class:`Rejected` count as if the attempt had
+        brought them; :class:`NotThere`: the action is tried again, or closed by rule 9 if that was the last try;
+        :class:`Unclear`: a person must look.
+
+        Raises :class:`NotConnected` when the system cannot be asked now: it is asked again later, with the backoff of
+        ``retry``, and no sooner than ``retry_after_seconds``. A probe never costs an attempt. Once the system's
+        ``timeout`` has passed without an answer, a person must look. It runs in the place of the attempt, within
+        concurrency and ``rate``, and is cut off after ``attempt_timeout``. May be cancelled at any await.
+        """
+        raise NotImplementedError
+
+    async def listen(self, deliver: Deliver) -> None:
+        """Receive responses for as long as this instance is open; for queues and streams. Optional.
+
+        Runs beside the triggers, in a task of its own, from the end of :meth:`open` until every call of this instance
+        has ended; then it is cancelled, and :meth:`close` called. Acknowledge a message only once ``deliver`` has
+        returned. It has no time limit.
+
+        Raises :class:`NotConnected` when the connection is lost. Whatever else ends it, returning included, is the
+        adapter's fault. In any case it is started again after a pause that doubles up to 30 seconds, `systems` shows
+        the reason meanwhile, and triggers go on.
+        """
+        raise NotImplementedError
+
+    async def healthcheck(self) -> None:
+        """See whether the system can be reached; returns if so. Optional.
+
+        Called once the instance is open, and then every ``healthcheck`` (30 seconds unless configured) in which no
+        call of this adapter has reached the system. Raises :class:`NotConnected` with words for people when it cannot
+        be reached. It never counts as an attempt, holds up nothing, and is cut off after ``healthcheck`` or
+        ``attempt_timeout``, whichever is shorter.
+        """
+        raise NotImplementedError
 
     def read_callback(self, request: CallbackRequest) -> Response:
         """Read a callback's body; the default reads connectord's own format.
@@ -175,6 +301,11 @@ class Adapter:
         message that tells the system's developer what is wrong.
         """
         return response_from(read_response(request.body))
+
+
+def has_method(adapter: type[Adapter], name: OptionalMethod) -> bool:
+    """Whether the adapter has the optional method: whether its class overrides the one of :class:`Adapter`."""
+    return getattr(adapter, name) is not getattr(Adapter, name)
 
 
 def response_from(document: ResponseDocument) -> Response:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from connectord.adapters import Adapter, CallbackRequest, Progress, Rejected, Response, Succeeded, response_from
+from connectord.adapters import Adapter, CallbackRequest, response_from
 from connectord.callbacks import CallbackAnswer
 from connectord.errors import NotFound
 from connectord.ledger.ledger import Ledger
-from connectord.ledger.submission import response_digest
-from connectord.lifecycle import events as on
-from connectord.lifecycle.effects import KeepLateResponse
+from connectord.ledger.responses import response_event
 from connectord.responses import read_response
 
 KNOWN_SYSTEMS = 10_000
@@ -38,9 +36,8 @@ class CallbackTaker:
             response = response_from(read_response(body))
         else:
             response = reader.read_callback(CallbackRequest(action_id, headers, body))
-        transition = await self._ledger.apply(action_id, _event(response), "callback")
-        late = any(isinstance(effect, KeepLateResponse) for effect in transition.effects)
-        return CallbackAnswer.LATE if late else CallbackAnswer.TAKEN
+        transition = await self._ledger.apply(action_id, response_event(response, "read_callback()"), "callback")
+        return CallbackAnswer.LATE if transition.late else CallbackAnswer.TAKEN
 
     def remember(self, action_id: str, system: str) -> None:
         """Note an action's system, so that its callback needs no look into the store."""
@@ -54,16 +51,3 @@ class CallbackTaker:
             raise NotFound(f"there is no action {action_id}")
         self.remember(action_id, system)
         return system
-
-
-def _event(response: Response) -> on.Event:
-    match response:
-        case Succeeded():
-            return on.SuccessReceived(response_digest("success", None, response.data), response.data)
-        case Rejected():
-            digest = response_digest("failure", response.reason, response.data)
-            return on.FailureReceived(digest, response.reason, response.data)
-        case Progress():
-            digest = response_digest("progress", response.text, {"percent": response.percent})
-            return on.HeartbeatReceived(digest, response.text, response.percent)
-    raise TypeError(f"read_callback() returned {type(response).__name__}")

@@ -174,11 +174,16 @@ class NotConnected(AdapterError):
     """Rule 12: the attempt failed to connect, or the system said 'not now'. An adapter raises it.
 
     ``retry_after_seconds`` is the system's own wish (``Retry-After``), 0 or more; it is obeyed as a lower
-    bound of the time until the next automatic try, up to a cap.
+    bound of the time until the next automatic try, up to a cap. ``outcome_unknown`` says that the system may have got
+    the action all the same (the request was sent, and no answer came): an adapter that can ``probe`` is asked before
+    another try (rule 14). For any other adapter it makes no difference.
     """
 
-    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after_seconds: float | None = None, outcome_unknown: bool = False
+    ) -> None:
         self.retry_after_seconds = retry_after_seconds
+        self.outcome_unknown = outcome_unknown
         super().__init__(message)
 
 

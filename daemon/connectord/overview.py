@@ -63,7 +63,7 @@ def backlog_view(ledger: Ledger, channel: ChannelState) -> r.NotificationBacklog
 def _system(name: str, config: Config, lane: Lane | None, ledger: Ledger, *, paused: bool) -> r.System:
     counts = ledger.counts
     system = config.systems.get(name)
-    health = "held: not configured" if lane is None else ("paused" if lane.paused else lane.health.state)
+    health = "held: not configured" if lane is None else ("paused" if lane.paused else lane.health.shown)
     return r.System(
         name=name,
         adapter=None if lane is None else lane.config.adapter,

@@ -25,12 +25,13 @@ def action(action_id: str = "A", state: str = "pending", **members: Any) -> dict
     """An action as ``show`` returns it."""
     nothing = dict.fromkeys(
         ["case", "owner", "key", "reason", "resolution", "rejected_reason", "retry_limit", "due_at", "deadline",
-         "todo_at", "closed_at", "assigned_to", "rerun_of", "connection_error", "progress"]
+         "todo_at", "closed_at", "assigned_to", "rerun_of", "connection_error", "progress", "reference",
+         "next_poll_at", "response"]
     )  # fmt: skip
     return {
         **nothing, "id": action_id, "system": "erp", "state": state, "label": state, "attempts": 0,
         "submitted_at": "now", "data": {}, "response_data": {}, "held": False, "late_responses": [],
-        "highlighted": False, "notifications": [], "response": None, **members,
+        "highlighted": False, "notifications": [], "probing": False, **members,
     }  # fmt: skip
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import httpx
 import trio
-from connectord.adapters import Adapter, AdapterSettings, Call, Outcome
+from connectord.adapters import Adapter, AdapterSettings, Call, Deliver, Outcome, PollAnswer, ProbeAnswer
 from connectord.config import SystemConfig
 from connectord.lanes.lane import Lane
 from connectord.ledger.ledger import Ledger
 from connectord.ledger.policies import PolicyBook
 from connectord.ledger.submission import Submission
-from connectord.lifecycle.policy import Policy, RetryPolicy
+from connectord.lifecycle.policy import Policy, PollPolicy, RetryPolicy
 from connectord.store.base import ActionRecord
 from connectord.store.executors import InlineExecutor
 from connectord.store.sqlite_reader import SqliteReader
@@ -25,6 +25,10 @@ from connectord.store.sqlite_writer import SqliteWriter
 from connectord.testing.simulated_clock import SimulatedClock
 
 Trigger = Callable[[Call], Awaitable[Outcome]]
+Poll = Callable[[Call], Awaitable[PollAnswer]]
+Probe = Callable[[Call], Awaitable[ProbeAnswer]]
+Listen = Callable[[Deliver], Awaitable[None]]
+Healthcheck = Callable[[], Awaitable[None]]
 
 
 class NoNetwork:
@@ -43,6 +47,8 @@ class World:
     reader: SqliteReader
     clock: SimulatedClock
     calls: list[tuple[float, Call]] = field(default_factory=list)
+    polls: list[tuple[float, Call]] = field(default_factory=list)
+    probes: list[tuple[float, Call]] = field(default_factory=list)
     opened: list[float] = field(default_factory=list)
     closed: list[float] = field(default_factory=list)
     policy: Policy = field(default_factory=Policy)
@@ -67,9 +73,18 @@ async def world(
     *,
     retry: RetryPolicy | None = None,
     on_open: Callable[[], Awaitable[None]] | None = None,
+    poll: Poll | None = None,
+    probe: Probe | None = None,
+    listen: Listen | None = None,
+    healthcheck: Healthcheck | None = None,
+    polls: PollPolicy | None = None,
+    clock: SimulatedClock | None = None,
     **system: Any,
 ) -> AsyncIterator[World]:
-    """Run a ledger and a lane whose adapter does what ``trigger`` does."""
+    """Run a ledger and a lane whose adapter does what ``trigger`` does, and has those optional methods that are given.
+
+    A world on the same ``tmp_path``, with the ``clock`` of the one before, is the daemon started again.
+    """
     box: list[World] = []
 
     class ProgrammedAdapter(Adapter):
@@ -87,9 +102,40 @@ async def world(
             box[0].calls.append((trio.current_time(), call))
             return await trigger(call)
 
-    policy = Policy(retry=retry or RetryPolicy(limit=5, delay_ms=30_000, jitter=0.0))
+    async def programmed_poll(self: Adapter, call: Call) -> PollAnswer:
+        assert poll is not None
+        box[0].polls.append((trio.current_time(), call))
+        return await poll(call)
+
+    async def programmed_probe(self: Adapter, call: Call) -> ProbeAnswer:
+        assert probe is not None
+        box[0].probes.append((trio.current_time(), call))
+        return await probe(call)
+
+    async def programmed_listen(self: Adapter, deliver: Deliver) -> None:
+        assert listen is not None
+        await listen(deliver)
+
+    async def programmed_healthcheck(self: Adapter) -> None:
+        assert healthcheck is not None
+        await healthcheck()
+
+    for given, method in (
+        (poll, programmed_poll),
+        (probe, programmed_probe),
+        (listen, programmed_listen),
+        (healthcheck, programmed_healthcheck),
+    ):
+        if given is not None:
+            setattr(ProgrammedAdapter, method.__name__.removeprefix("programmed_"), method)
+
+    policy = Policy(
+        retry=retry or RetryPolicy(limit=5, delay_ms=30_000, jitter=0.0),
+        poll=None if poll is None else polls or PollPolicy(jitter=0.0),
+        probe=probe is not None,
+    )
     config = SystemConfig("sys", "programmed", AdapterSettings(), policy=policy, **system)
-    clock = SimulatedClock()
+    clock = clock or SimulatedClock()
     writer = SqliteWriter(tmp_path / "connectord.db")
     reader = SqliteReader(tmp_path / "connectord.db")
 
@@ -108,6 +154,7 @@ async def world(
     box.append(World(ledger, lane, reader, clock, policy=policy))
     async with trio.open_nursery() as nursery:
         await nursery.start(ledger.run)
+        await ledger.recover()
         nursery.start_soon(ledger.watch_deadlines)
         nursery.start_soon(lane.run)
         yield box[0]

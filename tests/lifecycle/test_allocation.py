@@ -219,12 +219,19 @@ def test_a_rule_for_another_reason_asks_for_nothing() -> None:
     assert needs_of(waiting(), REJECTED, rules) == Needs(owner=True)
 
 
+ONLY_IN = {on.DeadlinePassed: State.WAITING, on.ProbeUnclear: State.PENDING, on.ProbeFailed: State.PENDING}
+
+
 def test_exactly_the_events_that_can_hand_an_action_to_people_need_anything() -> None:
     examples: dict[type[on.Event], on.Event] = {
         on.AttemptStarted: on.AttemptStarted(),
         on.TakenBySystem: on.TakenBySystem(1),
         on.ConnectionFailed: on.ConnectionFailed(1, "no"),
         on.AttemptInterrupted: on.AttemptInterrupted(1),
+        on.ProbeFoundTaken: on.ProbeFoundTaken(1),
+        on.ProbeFoundNothing: on.ProbeFoundNothing(1),
+        on.ProbeUnclear: on.ProbeUnclear(1, "who knows"),
+        on.ProbeFailed: on.ProbeFailed(1, "no"),
         on.SuccessReceived: on.SuccessReceived("d"),
         on.FailureReceived: REJECTED,
         on.HeartbeatReceived: on.HeartbeatReceived("d"),
@@ -245,9 +252,9 @@ def test_exactly_the_events_that_can_hand_an_action_to_people_need_anything() ->
         (state, kind)
         for state in State
         for kind, event in examples.items()
-        # a deadline is set only while waiting: elsewhere its passing is refused
-        if needs_of(waiting(state=state), event, rules)
-        and not (kind is on.DeadlinePassed and state is not State.WAITING)
+        # a deadline is set only while waiting, a system asked about a try only while pending: elsewhere they come to
+        # nothing
+        if needs_of(waiting(state=state), event, rules) and ONLY_IN.get(kind, state) is state
     }
     assert needing == hands_over
 

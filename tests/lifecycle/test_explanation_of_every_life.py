@@ -32,10 +32,12 @@ POLICIES = [
         response_expected=expected,
         on_timeout="close" if closes else "todo",
         heartbeat_extends=extends,
+        probe=probes,
         allocation=(AllocationRule(Assignee(user="eva"), reason="timeout"),),
     )
-    for limit, expected, closes, extends in (
-        (3, True, False, False), (3, True, True, True), (3, False, False, False), (1, True, False, True),
+    for limit, expected, closes, extends, probes in (
+        (3, True, False, False, False), (3, True, True, True, True), (3, False, False, False, True),
+        (1, True, False, True, False),
     )
 ]  # fmt: skip
 
@@ -69,6 +71,11 @@ def events(action: Action) -> list[on.Event]:
         *(on.SuccessReceived(digest, {"n": 1}) for digest in ("one", "two")),
         *(on.FailureReceived(digest, "Vendor unknown") for digest in ("one", "two")),
         on.HeartbeatReceived("beat", "half way", 50.0),
+        on.ConnectionFailed(under_way, "no answer", outcome_unknown=True),
+        *(on.ProbeFoundTaken(number) for number in (under_way, another)),
+        *(on.ProbeFoundNothing(number) for number in (under_way, another)),
+        *(on.ProbeUnclear(number, "the ledger is locked") for number in (under_way, another)),
+        *(on.ProbeFailed(number, "connection refused") for number in (under_way, another)),
         on.DeadlinePassed(),
         on.LimitChanged(),
         on.Assigned(user="bob"),
@@ -89,7 +96,7 @@ def key(story: Story) -> tuple[object, ...]:
     action = story.action
     return (
         action.state, action.attempts, action.manual, action.reason, action.resolution, action.rejected_reason,
-        action.assignee, action.error_at is None, action.progress_at is None, action.deadline is None,
+        action.assignee, action.probe, action.error_at is None, action.progress_at is None, action.deadline is None,
         story.newest.event, story.newest.rules, story.handed_over is None, story.late is None,
         story.notification is None,
     )  # fmt: skip

@@ -10,7 +10,7 @@ from connectord.errors import Refused
 from connectord.lifecycle import events as on
 from connectord.lifecycle.action import Action, State
 from connectord.lifecycle.effects import EndAttempt, KeepLateResponse, MergeData, Notice, NotifyOwner, OpenAttempt
-from connectord.lifecycle.policy import AllocationRule, Assignee, CaseOwner, Group, Policy, RetryPolicy
+from connectord.lifecycle.policy import AllocationRule, Assignee, CaseOwner, Group, Policy, PollPolicy, RetryPolicy
 from connectord.lifecycle.retry import RETRY_AFTER_CAP_MS
 from connectord.lifecycle.steps import Moment
 from connectord.lifecycle.transitions import Transition, decide
@@ -49,15 +49,30 @@ policies = st.builds(
         ),
         max_size=2,
     ).map(tuple),
+    poll=st.none()
+    | st.builds(
+        PollPolicy,
+        interval_ms=st.integers(1, 60_000),
+        factor=st.floats(1.0, 10.0),
+        max_interval_ms=st.integers(60_000, 3_600_000),
+        jitter=st.floats(0.0, 1.0),
+    ),
+    probe=st.booleans(),
 )
 # Grouped, so that hypothesis leaves whole groups out of some lives and those last longer.
 news: st.SearchStrategy[on.Event] = st.one_of(
     st.just(on.AttemptStarted()),
     st.builds(on.TakenBySystem, numbers),
-    st.builds(on.ConnectionFailed, numbers, st.just("refused"), waits),
+    st.builds(on.ConnectionFailed, numbers, st.just("refused"), waits, st.booleans()),
     st.builds(on.AttemptInterrupted, numbers),
     st.just(on.DeadlinePassed()),
     st.builds(on.HeartbeatReceived, digests, st.none() | st.just("at work"), st.none() | st.floats(0, 100)),
+)
+probes: st.SearchStrategy[on.Event] = st.one_of(
+    st.builds(on.ProbeFoundTaken, numbers),
+    st.builds(on.ProbeFoundNothing, numbers),
+    st.builds(on.ProbeUnclear, numbers, st.just("two of them")),
+    st.builds(on.ProbeFailed, numbers, st.just("refused"), waits),
 )
 responses: st.SearchStrategy[on.Event] = st.one_of(
     st.builds(on.SuccessReceived, digests, data, maybe_number),
@@ -136,9 +151,9 @@ class OneAction(RuleBasedStateMachine):
         self.fire(on.AttemptStarted())
 
     @precondition(lambda self: self.action.state is State.ATTEMPTING)
-    @rule(retry_after_ms=waits)
-    def the_attempt_fails(self, retry_after_ms: int | None) -> None:
-        self.fire(on.ConnectionFailed(self.action.attempts, "refused", retry_after_ms))
+    @rule(retry_after_ms=waits, unknown=st.booleans())
+    def the_attempt_fails(self, retry_after_ms: int | None, unknown: bool) -> None:
+        self.fire(on.ConnectionFailed(self.action.attempts, "refused", retry_after_ms, unknown))
 
     @precondition(lambda self: self.action.state is State.ATTEMPTING)
     @rule()
@@ -149,6 +164,15 @@ class OneAction(RuleBasedStateMachine):
     @rule()
     def the_system_takes_it(self) -> None:
         self.fire(on.TakenBySystem(self.action.attempts))
+
+    @precondition(lambda self: self.action.probe)
+    @rule(event=probes)
+    def the_probe_is_answered(self, event: on.Event) -> None:
+        self.fire(replace(event, about=self.action.attempts))
+
+    @rule(event=probes)
+    def any_probe_is_answered(self, event: on.Event) -> None:
+        self.fire(event)
 
     @rule()
     def a_person_asks_for_a_retry(self) -> None:
@@ -218,13 +242,20 @@ class OneAction(RuleBasedStateMachine):
         own_end = isinstance(event, on.ConnectionFailed | on.AttemptInterrupted) and event.attempt == self.begun
         if own_end and before.state is State.ATTEMPTING:
             self.limit_at_failure = limit
-            assert after.action.state is (State.CLOSED if self.begun >= limit else State.PENDING)
+            unknown = isinstance(event, on.AttemptInterrupted) or getattr(event, "outcome_unknown", False)
+            assert after.action.probe == (unknown and self.policy.probe)
+            goes_on = after.action.probe or self.begun < limit
+            assert after.action.state is (State.PENDING if goes_on else State.CLOSED)
             assert after.action.error_at == self.now
             assert not after.action.manual
         if not own_end and before.state is State.ATTEMPTING:
             assert after.action.state is not State.PENDING
         if before.state is State.ATTEMPTING and after.action.state is State.PENDING:
-            self._check_schedule(before, event, after.action.due_at)
+            self._check_schedule(before, event, after.action.scheduled_at)
+            wish = min(getattr(event, "retry_after_ms", None) or 0, RETRY_AFTER_CAP_MS)
+            assert after.action.due_at == (self.now + wish if after.action.probe else after.action.scheduled_at)
+        if isinstance(event, on.ProbeFoundNothing) and after.action.state is State.PENDING and before.probe:
+            self.scheduled_at = after.action.scheduled_at or 0
         if isinstance(event, on.RetryRequested):
             assert before.state is State.PENDING
             assert before.due_at is not None
@@ -271,7 +302,10 @@ class OneAction(RuleBasedStateMachine):
     def _check_notices(self, before: Action, event: on.Event, after: Transition) -> None:
         notices = [effect.notice for effect in after.effects if isinstance(effect, NotifyOwner)]
         closing = before.state is not State.CLOSED and after.action.state is State.CLOSED
-        by_itself = isinstance(event, on.AttemptStarted | on.ConnectionFailed | on.AttemptInterrupted | on.LimitChanged)
+        by_itself = isinstance(
+            event,
+            on.AttemptStarted | on.ConnectionFailed | on.AttemptInterrupted | on.LimitChanged | on.ProbeFoundNothing,
+        )
         by_hand = isinstance(event, on.Cancelled) or (isinstance(event, on.Completed) and not event.successful)
         if closing and by_itself:
             assert self.begun >= self.policy.retry.limit
@@ -281,7 +315,8 @@ class OneAction(RuleBasedStateMachine):
         else:
             assert notices == []
         if isinstance(event, on.LimitChanged) and before.state is State.PENDING:
-            assert closing == (self.begun >= self.policy.retry.limit)
+            asked_first = before.probe and self.policy.probe
+            assert closing == (self.begun >= self.policy.retry.limit and not asked_first)
         self.exhausted_notices += notices.count(Notice.ATTEMPTS_EXHAUSTED)
 
     # -- what always holds -------------------------------------------------------------------------------------
@@ -308,6 +343,8 @@ class OneAction(RuleBasedStateMachine):
             assert it.assignee is None
         if it.manual:
             assert it.state in (State.PENDING, State.ATTEMPTING)
+        assert not it.probe or it.state is State.PENDING
+        assert it.next_poll_at is None or it.state is State.WAITING
 
     @invariant()
     def the_limit_shown_is_the_larger_one(self) -> None:

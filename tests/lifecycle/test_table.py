@@ -12,7 +12,7 @@ from connectord.errors import Refused
 from connectord.lifecycle import events as on
 from connectord.lifecycle.action import Action, Reason, Resolution, State
 from connectord.lifecycle.effects import EndAttempt, MergeData, Notice, NotifyOwner, OpenAttempt
-from connectord.lifecycle.policy import Policy, RetryPolicy
+from connectord.lifecycle.policy import Policy, PollPolicy, RetryPolicy
 from connectord.lifecycle.steps import Moment
 from connectord.lifecycle.transitions import REFUSALS, TABLE, Row, Transition, decide, refusal
 
@@ -23,8 +23,16 @@ DATA = {"invoice_no": "R-17"}
 VARIANTS: dict[type[on.Event], tuple[on.Event, ...]] = {
     on.AttemptStarted: (on.AttemptStarted(),),
     on.TakenBySystem: (on.TakenBySystem(1), on.TakenBySystem(2, "job 7")),
-    on.ConnectionFailed: (on.ConnectionFailed(1, "refused"), on.ConnectionFailed(2, "refused", 60_000)),
+    on.ConnectionFailed: (
+        on.ConnectionFailed(1, "refused"),
+        on.ConnectionFailed(2, "refused", 60_000),
+        on.ConnectionFailed(2, "no answer", outcome_unknown=True),
+    ),
     on.AttemptInterrupted: (on.AttemptInterrupted(1), on.AttemptInterrupted(2)),
+    on.ProbeFoundTaken: (on.ProbeFoundTaken(1), on.ProbeFoundTaken(2, "job 7")),
+    on.ProbeFoundNothing: (on.ProbeFoundNothing(1), on.ProbeFoundNothing(2)),
+    on.ProbeUnclear: (on.ProbeUnclear(1, "two of them"), on.ProbeUnclear(2, "two of them")),
+    on.ProbeFailed: (on.ProbeFailed(1, "refused"), on.ProbeFailed(2, "refused", 60_000)),
     on.SuccessReceived: (on.SuccessReceived("first", DATA), on.SuccessReceived("other", attempt=2)),
     on.FailureReceived: (on.FailureReceived("first", "no", DATA), on.FailureReceived("other", "no", attempt=2)),
     on.HeartbeatReceived: (on.HeartbeatReceived("beat", "at work", 40.0),),
@@ -57,22 +65,36 @@ def action_in(state: State) -> Action:
             return replace(action, resolution=Resolution.DONE_SUCCESSFULLY, closed_at=NOW - 1, response_digest="first")
 
 
+def actions_in(state: State) -> list[Action]:
+    """As :func:`action_in`, and what else it may be in that state where the system is polled or probed."""
+    plain = action_in(state)
+    match state:
+        case State.PENDING:
+            probed = replace(plain, probe=True)
+            return [plain, probed, replace(probed, scheduled_at=NOW - 864_000_000, ask_step=3)]
+        case State.WAITING:
+            return [plain, replace(plain, next_poll_at=NOW, reference="job 7")]
+        case _:
+            return [plain]
+
+
 def moments() -> Iterator[Moment]:
-    for limit, expected, extends in product((2, 5), (True, False), (True, False)):
+    for limit, expected, extends, asks in product((2, 5), (True, False), (True, False), (True, False)):
         for on_timeout in ("todo", "close"):
             policy = Policy(
                 RetryPolicy(limit=limit),
                 response_expected=expected,
                 heartbeat_extends=extends,
                 on_timeout="close" if on_timeout == "close" else "todo",
+                poll=PollPolicy() if asks else None,
+                probe=asks,
             )
             for now in (NOW - 1, NOW, NOW + 1):
                 yield Moment(now, policy)
 
 
 def outcomes(state: State, kind: type[on.Event]) -> Iterator[tuple[Action, on.Event, Moment, Transition]]:
-    for event, moment in product(VARIANTS[kind], moments()):
-        action = action_in(state)
+    for action, event, moment in product(actions_in(state), VARIANTS[kind], moments()):
         yield action, event, moment, decide(action, event, moment)
 
 
@@ -182,6 +204,8 @@ def test_fields_fit_the_state(state: State, kind: type[on.Event]) -> None:
         assert (now.due_at is not None) == (now.state is State.PENDING)
         assert (now.deadline is not None) == (now.state is State.WAITING)
         assert (now.closed_at is not None) == (now.resolution is not None) == (now.state is State.CLOSED)
+        assert not now.probe or now.state is State.PENDING
+        assert now.next_poll_at is None or now.state is State.WAITING
         if now.state in (State.TODO, State.IN_PROGRESS):
             assert now.reason is not None
             assert now.assignee is not None

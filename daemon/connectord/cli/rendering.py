@@ -131,6 +131,8 @@ def card(action: Mapping[str, Any]) -> str:
                 ("Submitted", action.get("submitted_at")),
                 ("Due", action.get("due_at")),
                 ("Deadline", action.get("deadline")),
+                ("Reference", action.get("reference")),
+                ("Next poll", action.get("next_poll_at")),
                 ("Closed", action.get("closed_at")),
                 ("Held", "its system is not configured any more" if action.get("held") else None),
                 ("Assigned to", assigned_text(action.get("assigned_to"))),

@@ -89,13 +89,18 @@ def _compare(old: _Values, new: _Values, secrets: set[str]) -> tuple[Change, ...
 
 
 def _system_values(system: SystemConfig) -> dict[str, object]:
-    policy, retry = system.policy, system.policy.retry
+    policy, retry, poll = system.policy, system.policy.retry, system.policy.poll
     values: dict[str, object] = {
         "adapter": system.adapter,
         "timeout": format_duration(policy.timeout_ms),
         "concurrency": system.concurrency,
         "rate": None if system.rate is None else format_rate(system.rate),
         "attempt_timeout": format_duration(system.attempt_timeout_ms),
+        "healthcheck": None if system.healthcheck_ms is None else format_duration(system.healthcheck_ms),
+        "poll.interval": None if poll is None else format_duration(poll.interval_ms),
+        "poll.factor": None if poll is None else poll.factor,
+        "poll.max_interval": None if poll is None else format_duration(poll.max_interval_ms),
+        "poll.jitter": None if poll is None else poll.jitter,
         "retry.limit": retry.limit,
         "retry.delay": format_duration(retry.delay_ms),
         "retry.factor": retry.factor,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from connectord.adapters import Adapter, AdapterSettings
+from connectord.adapters import Adapter, AdapterSettings, has_method
 from connectord.config.allocations import AllocationReader
+from connectord.config.asking import read_healthcheck, read_poll
 from connectord.config.rates import parse_rate
 from connectord.config.retries import read_retry
 from connectord.config.scalars import boolean, choice, duration, parsed, text, whole_number
@@ -67,7 +68,10 @@ class SystemsReader:
             heartbeat_extends=table.read("heartbeat_extends", boolean, _DEFAULTS.heartbeat_extends),
             retry=read_retry(table.table("retry"), self._retry, self._retry_table),
             allocation=self._allocation.rules + self._own_rule(name, table),
+            poll=read_poll(table, adapter),
+            probe=adapter is not None and has_method(adapter, "probe"),
         )
+        healthcheck_ms = read_healthcheck(table, adapter)
         settings = None if adapter is None else self._settings(adapter, table)
         self._expect_other_adapters(adapter, table)
         table.finish()
@@ -81,6 +85,7 @@ class SystemsReader:
             rate=rate,
             attempt_timeout_ms=attempt_timeout_ms,
             policy=policy,
+            healthcheck_ms=healthcheck_ms,
         )
 
     def _adapter(self, value: object) -> type[Adapter]:

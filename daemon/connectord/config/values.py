@@ -24,6 +24,7 @@ Role: TypeAlias = Literal["viewer", "operator", "admin"]
 DEFAULT_CONCURRENCY = 16
 DEFAULT_ATTEMPT_TIMEOUT_MS = 120_000
 DEFAULT_DRAIN_MS = 30_000
+DEFAULT_HEALTHCHECK_MS = 30_000
 DEFAULT_SMTP_PORT = 25
 
 
@@ -66,6 +67,7 @@ class SystemConfig:
 
     ``settings`` is an instance of the adapter's ``Settings``. ``concurrency`` (1 to 1000) is how many attempts
     may be under way at once; ``attempt_timeout_ms`` is the hard limit on one of them. ``rate`` None is no limit.
+    ``healthcheck_ms`` is how long the system may be silent before it is looked after; None where it never is.
     """
 
     name: str
@@ -75,6 +77,7 @@ class SystemConfig:
     rate: Rate | None = None
     attempt_timeout_ms: int = DEFAULT_ATTEMPT_TIMEOUT_MS
     policy: Policy = field(default_factory=Policy)
+    healthcheck_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

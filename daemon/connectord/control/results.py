@@ -139,6 +139,12 @@ class Action(Result, frozen=True, kw_only=True):
     submitted_at: Time
     due_at: Time | None
     deadline: Time | None
+    reference: str | None
+    """The system's own name for the work."""
+    next_poll_at: Time | None
+    """When the system is asked for the response next; null where it is not polled."""
+    probing: bool
+    """Whether the system is asked what became of the last attempt before another one (rule 14)."""
     todo_at: Time | None
     closed_at: Time | None
     assigned_to: dict[str, str] | None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, cast
 
 import structlog
@@ -16,9 +16,11 @@ import trio
 
 from connectord.clock import Alarm, Clock
 from connectord.errors import Overloaded, RequestError, StoreError, StoreFailed, StoreFull
+from connectord.ledger import asking
 from connectord.ledger import operations as op
 from connectord.ledger.ids import IdSource
 from connectord.ledger.policies import PolicyBook
+from connectord.ledger.polled import PolledActions
 from connectord.ledger.submission import Submission
 from connectord.ledger.unit import Consequences, Unit
 from connectord.ledger.watchers import Watchers
@@ -73,6 +75,7 @@ class Ledger:
         self._last_seq = store.last_seq()
         self._send, self._receive = trio.open_memory_channel[_Request](QUEUE_LIMIT)
         self._lane_alarms: dict[str, Alarm] = {}
+        self._polled: dict[str, PolledActions] = {}
         self.deadline_alarm = Alarm(clock)
         self.outbox_alarm = Alarm(clock)
         self.watchers = Watchers(self._last_seq)
@@ -94,6 +97,13 @@ class Ledger:
         if alarm is None:
             alarm = self._lane_alarms[system] = Alarm(self._clock)
         return alarm
+
+    def polled(self, system: str) -> PolledActions:
+        """When the polled actions of the system are due, and the polls under way."""
+        polled = self._polled.get(system)
+        if polled is None:
+            polled = self._polled[system] = PolledActions(self._clock)
+        return polled
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write, batch after batch, until cancelled. Raises :class:`StoreFailed`: then the daemon must stop."""
@@ -161,6 +171,10 @@ class Ledger:
         self.undelivered += told.outbox - told.delivered
         if told.delivered:
             self.undelivered_since = told.oldest_undelivered
+        for system, poll_at in told.polls.items():
+            self.polled(system).alarm.set(poll_at)
+        for system, action_id in told.unpolled:
+            self.polled(system).cancel(action_id)
         if told.outbox:
             if self.undelivered_since is None:
                 self.undelivered_since = told.at
@@ -212,9 +226,34 @@ class Ledger:
         except RequestError:
             return None
 
-    async def claim(self, system: str, limit: int) -> op.Claims:
-        """Begin up to ``limit`` due attempts of a system; they are on disk when this returns (rule 14)."""
-        return cast("op.Claims", await self.insist(op.Claim(system, limit)))
+    async def claim(self, system: str, limit: int, probes_under_way: Collection[str] = ()) -> op.Claims:
+        """Begin up to ``limit`` due attempts or probes; the attempts are on disk when this returns (rule 14)."""
+        return cast("op.Claims", await self.insist(op.Claim(system, limit, probes_under_way)))
+
+    async def find_polls(self, system: str, limit: int) -> asking.Polls:
+        """Up to ``limit`` actions of a system that are due to be polled and are not being polled."""
+        under_way = tuple(self.polled(system).under_way)
+        return cast("asking.Polls", await self.insist(asking.FindPolls(system, limit, under_way)))
+
+    async def end_poll(
+        self, action_id: str, event: Event | None, who: str, retry_after_ms: int | None = None
+    ) -> int | None:
+        """Record what a poll brought, whatever the disk says; the time of the next one, if there is to be one."""
+        try:
+            return cast("int | None", await self.insist(asking.EndPoll(action_id, event, who, retry_after_ms)))
+        except RequestError:
+            return None
+
+    async def adopt_waiting(self, system: str, after: str) -> str | None:
+        """Begin to poll what the system took before it was polled: a page of it, after the id ``after``.
+
+        Gives the ``after`` of the next page; None where this was the last one.
+        """
+        return cast("str | None", await self.insist(asking.AdoptWaiting(system, after)))
+
+    async def deliver(self, action_id: str, system: str, event: Event, who: str) -> Transition:
+        """Take a response from one of the system's own actions, whatever the disk says. Raises :class:`NotFound`."""
+        return cast("Transition", await self.insist(asking.Deliver(action_id, system, event, who)))
 
     async def recover(self) -> int:
         """Rule 14, once at start: how many attempts were interrupted."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ from connectord.ledger.unit import Unit
 from connectord.lifecycle import events as on
 from connectord.lifecycle.action import Action, State
 from connectord.lifecycle.transitions import Transition
-from connectord.store.base import ConfigRecord, DeliveryReport, OutboxItem
+from connectord.store.base import ConfigRecord, DeliveryReport, DueAction, OutboxItem
 
 SLICE = 500
 """How many actions one operation over many touches at a time, so that nobody waits long behind it."""
@@ -65,41 +65,57 @@ class Apply:
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimedAttempt:
-    """An attempt that is on disk and may begin (rule 14)."""
+class ClaimedCall:
+    """An action with all that a call of its adapter needs. An attempt is on disk by now, and may begin (rule 14)."""
 
     action: Action
     owner: str | None
     data: Mapping[str, Any]
     case_data: Mapping[str, Any]
 
+    @classmethod
+    def of(cls, due: DueAction, action: Action | None = None) -> ClaimedCall:
+        """The call for what was due, with the action as it is now, if it has changed since."""
+        data, case_data = msgspec.json.decode(due.data), msgspec.json.decode(due.case_data)
+        return cls(due.action if action is None else action, due.owner, data, case_data)
+
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a lane got, and when its next action is due (None: nothing is pending)."""
+    """What a lane got, and when its next action is due (None: nothing is pending).
 
-    attempts: Sequence[ClaimedAttempt]
+    ``probes`` are actions of which the last attempt has to be asked for before another one.
+    """
+
+    attempts: Sequence[ClaimedCall]
+    probes: Sequence[ClaimedCall]
     next_due_at: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Begin up to ``limit`` due attempts of a system."""
+    """Begin up to ``limit`` due attempts or probes of a system, besides the probes that are under way.
+
+    A probe writes nothing when it begins: one that never ends, because the daemon does, is due again at once.
+    """
 
     system: str
     limit: int
+    probes_under_way: Collection[str] = ()
 
     def perform(self, unit: Unit) -> Claims:
         unit.flush()
-        attempts = []
-        for due in unit.store.due_actions(self.system, unit.now, self.limit):
+        attempts, probes = [], []
+        for due in unit.store.due_actions(self.system, unit.now, self.limit, self.probes_under_way):
             unit.keep(due.action)
             started = unit.apply(due.action.id, on.AttemptStarted(), "scheduler").action
             if started.state is State.ATTEMPTING:
-                data, case_data = msgspec.json.decode(due.data), msgspec.json.decode(due.case_data)
-                attempts.append(ClaimedAttempt(started, due.owner, data, case_data))
+                attempts.append(ClaimedCall.of(due, started))
+            elif started.state is State.PENDING:
+                probes.append(ClaimedCall.of(due, started))
         unit.flush()
-        return Claims(attempts, unit.store.next_due_at(self.system))
+        besides = [*self.probes_under_way, *(probe.action.id for probe in probes)]
+        return Claims(attempts, probes, unit.store.next_due_at(self.system, besides))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from connectord.lifecycle import effects as effect
 from connectord.lifecycle.action import Action, State
 from connectord.lifecycle.allocation import NOTHING_ASKED, Background, Needs, needs_of
 from connectord.lifecycle.events import Event
-from connectord.lifecycle.steps import Moment
+from connectord.lifecycle.steps import Moment, begin_polling, postpone_poll
 from connectord.lifecycle.transitions import Transition, decide
 from connectord.lifecycle.wording import happened_text, notice_text
 from connectord.store.base import (
@@ -47,6 +47,10 @@ class Consequences:
     delivered: int = 0
     oldest_undelivered: int | None = None
     """Since when the oldest notification waits, as of the last delivery in this transaction."""
+    polls: dict[str, int] = field(default_factory=dict)
+    """When the next poll of a system is due."""
+    unpolled: list[tuple[str, str]] = field(default_factory=list)
+    """(system, action) of what was polled and is decided now."""
 
 
 class Unit:
@@ -106,6 +110,16 @@ class Unit:
         for item in transition.effects:
             self._gather(after, item)
         return transition
+
+    def postpone_poll(self, action_id: str, retry_after_ms: int | None) -> None:
+        """Set when to poll the action next. Does nothing where it is not polled any more."""
+        before = self.load(action_id)
+        self._ask(before, postpone_poll(before, self._moment(before), retry_after_ms))
+
+    def begin_polling(self, action_id: str) -> None:
+        """Set when to poll an action for the first time that was taken while its system was not polled."""
+        before = self.load(action_id)
+        self._ask(before, begin_polling(before, self._moment(before)))
 
     def submit(self, submission: Submission, who: str) -> Action:
         """Make a new action, or give the first one back for a key that is known (rule 17).
@@ -175,10 +189,31 @@ class Unit:
             known = None if holder is None else (holder.action_id, holder.payload_digest)
         return known
 
+    def _moment(self, action: Action) -> Moment:
+        return Moment(self.now, self.policies.of(action.system), self._rng.random())
+
     def _change(self, before: Action, after: Action) -> None:
         self._actions[after.id] = after
         self._writes.updated[after.id] = after
         self._notice_live(before, after)
+        if (
+            after.next_poll_at != before.next_poll_at
+            or after.reference != before.reference
+            or after.probe is not before.probe
+            or after.ask_step != before.ask_step
+        ):
+            self._ask(before, after)
+
+    def _ask(self, before: Action, after: Action) -> None:
+        if after is before:
+            return
+        self._actions[after.id] = after
+        self._writes.asked[after.id] = after
+        at, told = after.next_poll_at, self.consequences
+        if at is not None:
+            told.polls[after.system] = min(at, told.polls.get(after.system, at))
+        elif before.next_poll_at is not None:
+            told.unpolled.append((after.system, after.id))
 
     def _notice_live(self, before: Action | None, after: Action) -> None:
         told = self.consequences

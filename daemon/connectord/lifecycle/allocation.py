@@ -8,12 +8,14 @@ from typing import Any
 
 from connectord.lifecycle.action import Action, Reason, State
 from connectord.lifecycle.effects import Effect, TakeTurn
-from connectord.lifecycle.events import DeadlinePassed, Event, FailureReceived
+from connectord.lifecycle.events import DeadlinePassed, Event, FailureReceived, ProbeFailed, ProbeUnclear
 from connectord.lifecycle.policy import DEFAULT_ASSIGNEE, AllocationRule, Assignee, CaseOwner, Group, Target
 
 _REASONS: dict[type[Event], Reason] = {
     FailureReceived: Reason.UPDATED_BY_INTEGRATION,
     DeadlinePassed: Reason.TIMEOUT,
+    ProbeUnclear: Reason.UPDATED_BY_INTEGRATION,
+    ProbeFailed: Reason.TIMEOUT,
 }
 _AT_WORK = (State.PENDING, State.ATTEMPTING, State.WAITING)
 

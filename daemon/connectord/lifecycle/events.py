@@ -22,11 +22,15 @@ class TakenBySystem:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionFailed:
-    """The system could not be connected to (rules 7, 9 and 12). ``retry_after_ms`` is the system's own wish."""
+    """The system could not be connected to (rules 7, 9 and 12).
+
+    ``retry_after_ms`` is the system's own wish. ``outcome_unknown`` says that it may have got the action all the same.
+    """
 
     attempt: int
     message: str
     retry_after_ms: int | None = None
+    outcome_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +42,40 @@ class AttemptInterrupted:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeFoundTaken:
+    """The system was asked about attempt ``about``: it has the action, and answers later (rules 14, 1 and 19)."""
+
+    about: int
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeFoundNothing:
+    """The system was asked about attempt ``about``: it does not have the action (rules 14 and 9)."""
+
+    about: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeUnclear:
+    """The system was asked about attempt ``about``, and only a person can tell (rules 14 and 3)."""
+
+    about: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeFailed:
+    """The system could not be asked about attempt ``about`` (rule 14). ``retry_after_ms`` is its own wish."""
+
+    about: int
+    message: str
+    retry_after_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SuccessReceived:
-    """A successful response (rules 2 and 15); ``attempt`` is None when a callback brought it."""
+    """A successful response (rules 2 and 15); ``attempt`` is None unless the attempt itself brought it."""
 
     digest: str
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -48,7 +84,7 @@ class SuccessReceived:
 
 @dataclass(frozen=True, slots=True)
 class FailureReceived:
-    """An unsuccessful response (rules 3 and 15); ``attempt`` is None when a callback brought it."""
+    """An unsuccessful response (rules 3 and 15); ``attempt`` is None unless the attempt itself brought it."""
 
     digest: str
     reason: str
@@ -121,6 +157,10 @@ Event: TypeAlias = (
     | TakenBySystem
     | ConnectionFailed
     | AttemptInterrupted
+    | ProbeFoundTaken
+    | ProbeFoundNothing
+    | ProbeUnclear
+    | ProbeFailed
     | SuccessReceived
     | FailureReceived
     | HeartbeatReceived
@@ -139,6 +179,10 @@ EVENTS: tuple[type[Event], ...] = (
     TakenBySystem,
     ConnectionFailed,
     AttemptInterrupted,
+    ProbeFoundTaken,
+    ProbeFoundNothing,
+    ProbeUnclear,
+    ProbeFailed,
     SuccessReceived,
     FailureReceived,
     HeartbeatReceived,

@@ -15,6 +15,12 @@ from connectord.lifecycle.wording import (
     tried_text,
 )
 
+# rule 14: it was handed over because nobody knows whether the last try got through
+_UNCLEAR = {
+    "ProbeUnclear": "whether {} got its last try is unclear",
+    "ProbeFailed": "{} could not be asked in the time set whether it got its last try",
+}
+
 
 def facts(story: Story, present: Present) -> Iterator[str]:
     """Sentences, the most telling first; none where there is nothing to add."""
@@ -45,7 +51,10 @@ def _handed_over(story: Story, present: Present) -> Iterator[str]:
     since = f"It needed a person from {at} on" if action.state is State.CLOSED else f"It needs a person since {at}"
     if decision.config_version is not None:
         by += f", version {decision.config_version} of the configuration"
-    if action.reason is Reason.TIMEOUT:
+    if decision.event in _UNCLEAR:
+        reason = "" if action.rejected_reason is None else f": {quoted(action.rejected_reason)}"
+        yield f"{since}: {_UNCLEAR[decision.event].format(action.system)} ({by}){reason}."
+    elif action.reason is Reason.TIMEOUT:
         yield f"{since}: {action.system} did not respond in the time set ({by})."
     else:
         reason = "" if action.rejected_reason is None else f": {quoted(action.rejected_reason)}"

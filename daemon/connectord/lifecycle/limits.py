@@ -15,7 +15,7 @@ class LimitEffect(StrEnum):
     GO_ON = "go_on"
     """Rule 10b: it is tried until the new limit."""
     WHEN_ENDED = "when_ended"
-    """Rule 11: an attempt is under way, and the new limit decides when it ends."""
+    """Rule 11: an attempt is under way, or its outcome is being asked for, and the new limit decides after that."""
     SHOW = "show"
     """Rule 11: only another number is shown."""
     HOLD = "hold"
@@ -35,6 +35,9 @@ def limit_effect(action: Action, before: int | None, after: int | None) -> Limit
         case State.PENDING:
             if after is None:
                 return LimitEffect.HOLD
+            if action.probe:
+                # rule 14: what became of the last try is asked first
+                return LimitEffect.WHEN_ENDED
             if 0 < after <= action.attempts:
                 return LimitEffect.CLOSE
             return LimitEffect.RESUME if before is None else LimitEffect.GO_ON

@@ -40,6 +40,8 @@ def outlook(story: Story, present: Present) -> Outlook:
 
 def _pending(story: Story, present: Present) -> Outlook:
     action = story.action
+    if action.probe and present.configured and present.policy.probe:
+        return _to_be_asked(story, present)
     if present.configured and 0 < present.policy.retry.limit <= action.attempts:
         tried = tried_text(action, action.shown_limit(present.limit_today))
         closes = f"It was tried {tried} times: it is closed unsuccessfully as soon as it comes up (rules 10c and 9)."
@@ -53,6 +55,28 @@ def _pending(story: Story, present: Present) -> Outlook:
     if action.attempts > 0:
         following.append("Should an earlier try have got through after all, its response decides (rule 15).")
     return Outlook(waits_for, until, tuple(following))
+
+
+def _to_be_asked(story: Story, present: Present) -> Outlook:
+    """Rule 14: the last try may have got through, and the system is asked before there is another."""
+    action, system = story.action, story.action.system
+    due_at = present.now if action.due_at is None else action.due_at
+    until = due_at if due_at > present.now and present.paused_by is None and not present.stopping else None
+    if present.paused_by is not None:
+        asked = f"It is asked once {system} is resumed, which {who_text(present.paused_by)} has paused."
+    elif until is not None:
+        asked = f"It is asked at {format_moment(until, present.now)}."
+    else:
+        asked = "It is asked at any moment."
+    timeout = format_duration(present.policy.timeout_ms)
+    following = (
+        asked,
+        f"If {system} has it, that counts as if the try had brought it (rule 14).",
+        "If not, it is tried again, or closed where that was the last try (rules 14 and 9).",
+        f"If only a person can tell, or it cannot be asked for {timeout}, it becomes To Do (rules 14, 3 and 4).",
+    )
+    number = _try_text(action, action.attempts, present).lower()
+    return Outlook(f"It waits for {system} to say whether it got {number}, which was cut off.", until, following)
 
 
 def _turn(action: Action, present: Present) -> tuple[str, str, int | None]:
@@ -167,6 +191,8 @@ def _waiting(story: Story, present: Present) -> Outlook:
     action = story.action
     taken_at = format_moment(story.newest.at, present.now)
     following = [_RESPONSE_DECIDES, _at_deadline(action, present)]
+    if action.next_poll_at is not None and present.configured:
+        following.insert(0, f"{action.system} is asked for it at {format_moment(action.next_poll_at, present.now)}.")
     if present.policy.heartbeat_extends:
         timeout = format_duration(present.policy.timeout_ms)
         following.append(f"A heartbeat of the system starts the {timeout} for its response again (rule 21).")

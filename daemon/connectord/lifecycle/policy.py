@@ -29,6 +29,21 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class PollPolicy:
+    """When a system that is polled is asked for the response of an action that it has.
+
+    The first question comes ``interval_ms`` after it took the action; after each one that brought nothing the next
+    comes ``factor`` times later, at most ``max_interval_ms``; ``jitter`` (0 to 1) adds up to that share of it and never
+    takes away.
+    """
+
+    interval_ms: int = 10_000
+    factor: float = 1.5
+    max_interval_ms: int = 300_000
+    jitter: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
 class Assignee:
     """Whom a To Do action is assigned to: a queue or a user, exactly one of the two."""
 
@@ -87,7 +102,8 @@ class Policy:
     """Everything that the lifecycle has to know about an action's system.
 
     ``timeout_ms`` is how long a response may take (rules 4 and 21). ``allocation`` is in order: the first rule
-    that matches wins.
+    that matches wins. ``poll`` is None where the adapter does not poll; ``probe`` says whether it can be asked what
+    became of an attempt (rule 14).
     """
 
     retry: RetryPolicy = field(default_factory=RetryPolicy)
@@ -96,3 +112,5 @@ class Policy:
     on_timeout: OnTimeout = "todo"
     heartbeat_extends: bool = False
     allocation: tuple[AllocationRule, ...] = ()
+    poll: PollPolicy | None = None
+    probe: bool = False

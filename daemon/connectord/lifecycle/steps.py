@@ -6,15 +6,15 @@ A condition's docstring is its wording in docs/lifecycle.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from connectord.lifecycle import events as on
-from connectord.lifecycle.action import Action, Reason, Resolution, State
+from connectord.lifecycle.action import Action, Reason, Resolution, State, replace
 from connectord.lifecycle.allocation import NOTHING_ASKED, Background, allocate
 from connectord.lifecycle.effects import Effect, KeepLateResponse, MergeData, Notice, NotifyOwner, OpenAttempt
 from connectord.lifecycle.policy import DEFAULT_ASSIGNEE, Policy
-from connectord.lifecycle.retry import respect_retry_after, retry_delay_ms
+from connectord.lifecycle.retry import next_poll_at, respect_retry_after, retry_delay_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,31 @@ def limit_reached(action: Action, event: Any, moment: Moment) -> bool:
 def not_the_attempt_under_way(action: Action, event: Any, moment: Moment) -> bool:
     """it is not about the attempt under way"""
     return bool(event.attempt != action.attempts)
+
+
+def to_be_probed(action: Action, event: Any, moment: Moment) -> bool:
+    """the system is to be asked about the last try first"""
+    return action.probe and moment.policy.probe
+
+
+def not_the_attempt_probed(action: Action, event: Any, moment: Moment) -> bool:
+    """it is not about an attempt that is to be asked for"""
+    return not action.probe or bool(event.about != action.attempts)
+
+
+def can_be_probed(action: Action, event: on.AttemptInterrupted, moment: Moment) -> bool:
+    """the adapter can ask the system what became of it"""
+    return moment.policy.probe
+
+
+def outcome_unknown(action: Action, event: on.ConnectionFailed, moment: Moment) -> bool:
+    """the system may have got it all the same, and the adapter can ask"""
+    return event.outcome_unknown and moment.policy.probe
+
+
+def probed_for_too_long(action: Action, event: on.ProbeFailed, moment: Moment) -> bool:
+    """the system's timeout has passed since the try that it is asked about"""
+    return action.scheduled_at is not None and moment.now >= action.scheduled_at + moment.policy.timeout_ms
 
 
 def no_response_expected(action: Action, event: Any, moment: Moment) -> bool:
@@ -80,15 +105,22 @@ def stay(action: Action, event: Any, moment: Moment) -> Result:
 
 def start_attempt(action: Action, event: on.AttemptStarted, moment: Moment) -> Result:
     number = action.attempts + 1
-    started = replace(action, state=State.ATTEMPTING, attempts=number, due_at=None)
+    started = replace(action, state=State.ATTEMPTING, attempts=number, due_at=None, probe=False)
     return started, (OpenAttempt(number, action.manual),)
 
 
-def await_response(action: Action, event: on.TakenBySystem, moment: Moment) -> Result:
+def await_response(action: Action, event: on.TakenBySystem | on.ProbeFoundTaken, moment: Moment) -> Result:
+    deadline = moment.now + moment.policy.timeout_ms
+    poll = moment.policy.poll
     waiting = replace(
         action,
         state=State.WAITING,
-        deadline=moment.now + moment.policy.timeout_ms,
+        deadline=deadline,
+        reference=event.reference,
+        next_poll_at=None if poll is None else next_poll_at(poll, 0, moment.draw, moment.now, deadline),
+        ask_step=0,
+        probe=False,
+        due_at=None,
         scheduled_at=None,
         manual=False,
         error_at=None,
@@ -107,12 +139,21 @@ def _close(action: Action, resolution: Resolution, now: int, **changes: Any) -> 
         scheduled_at=None,
         manual=False,
         deadline=None,
+        probe=False,
+        next_poll_at=None,
         **changes,
     )
 
 
-def close_taken(action: Action, event: on.TakenBySystem, moment: Moment) -> Result:
-    closed = _close(action, Resolution.DONE_SUCCESSFULLY, moment.now, error_at=None, error_message=None)
+def close_taken(action: Action, event: on.TakenBySystem | on.ProbeFoundTaken, moment: Moment) -> Result:
+    closed = _close(
+        action,
+        Resolution.DONE_SUCCESSFULLY,
+        moment.now,
+        reference=event.reference,
+        error_at=None,
+        error_message=None,
+    )
     return closed, ()
 
 
@@ -140,6 +181,8 @@ def _hand_to_people(
         scheduled_at=None,
         manual=False,
         deadline=None,
+        probe=False,
+        next_poll_at=None,
         error_at=None,
         error_message=None,
         **changes,
@@ -178,6 +221,15 @@ def _failed(action: Action, message: str, moment: Moment) -> Action:
     )
 
 
+def hand_over_unclear(action: Action, event: on.ProbeUnclear, moment: Moment) -> Result:
+    return _hand_to_people(action, Reason.UPDATED_BY_INTEGRATION, moment, {}, rejected_reason=event.reason)
+
+
+def hand_over_unasked(action: Action, event: on.ProbeFailed, moment: Moment) -> Result:
+    reason = f"whether the system got the action could not be found out: {event.message}"
+    return _hand_to_people(action, Reason.TIMEOUT, moment, {}, rejected_reason=reason)
+
+
 def retry_later(action: Action, event: on.ConnectionFailed, moment: Moment) -> Result:
     failed = _failed(action, event.message, moment)
     if action.manual and action.scheduled_at is not None:
@@ -194,6 +246,55 @@ def retry_later(action: Action, event: on.ConnectionFailed, moment: Moment) -> R
 def retry_at_once(action: Action, event: on.AttemptInterrupted, moment: Moment) -> Result:
     failed = _failed(action, event.message, moment)
     return replace(failed, state=State.PENDING, due_at=moment.now, scheduled_at=moment.now), ()
+
+
+def probe_then_retry_later(action: Action, event: on.ConnectionFailed, moment: Moment) -> Result:
+    # due for the question at once, and for another try as if there were none
+    failed, effects = retry_later(action, event, moment)
+    due_at = respect_retry_after(moment.now, moment.now, event.retry_after_ms)
+    return replace(failed, probe=True, ask_step=0, due_at=due_at), effects
+
+
+def probe_then_retry(action: Action, event: on.AttemptInterrupted, moment: Moment) -> Result:
+    failed, effects = retry_at_once(action, event, moment)
+    return replace(failed, probe=True, ask_step=0), effects
+
+
+def retry_after_probe(action: Action, event: on.ProbeFoundNothing, moment: Moment) -> Result:
+    scheduled_at = max(action.scheduled_at or 0, moment.now)
+    due_at = moment.now if action.manual else scheduled_at
+    return replace(action, probe=False, due_at=due_at, scheduled_at=scheduled_at), ()
+
+
+def probe_later(action: Action, event: on.ProbeFailed, moment: Moment) -> Result:
+    due_at = moment.now + retry_delay_ms(moment.policy.retry, action.ask_step, moment.draw)
+    due_at = respect_retry_after(due_at, moment.now, event.retry_after_ms)
+    later = replace(
+        action, due_at=due_at, ask_step=action.ask_step + 1, error_at=moment.now, error_message=event.message
+    )
+    return later, ()
+
+
+def postpone_poll(action: Action, moment: Moment, retry_after_ms: int | None) -> Action:
+    """The action after a poll that did not decide it; as it is where it is not polled any more.
+
+    No event and no row of the table: nothing happened to it but that the system was asked. ``retry_after_ms`` is the
+    system's own wish.
+    """
+    poll = moment.policy.poll
+    if action.next_poll_at is None or action.deadline is None or poll is None:
+        return action
+    step = action.ask_step + 1
+    at = next_poll_at(poll, step, moment.draw, moment.now, action.deadline)
+    return replace(action, next_poll_at=respect_retry_after(at, moment.now, retry_after_ms), ask_step=step)
+
+
+def begin_polling(action: Action, moment: Moment) -> Action:
+    """An action that was taken when its system was not polled, and is now; as it is where there is nothing to poll."""
+    poll = moment.policy.poll
+    if action.next_poll_at is not None or action.deadline is None or poll is None:
+        return action
+    return replace(action, next_poll_at=next_poll_at(poll, 0, moment.draw, moment.now, action.deadline), ask_step=0)
 
 
 def close_exhausted(action: Action, event: Any, moment: Moment) -> Result:

@@ -18,7 +18,7 @@ from connectord.errors import Refused
 from connectord.lifecycle import events as on
 from connectord.lifecycle import steps as do
 from connectord.lifecycle.action import Action, State
-from connectord.lifecycle.effects import AttemptOutcome, Effect, EndAttempt
+from connectord.lifecycle.effects import AttemptOutcome, Effect, EndAttempt, KeepLateResponse
 from connectord.lifecycle.steps import Moment
 
 Step: TypeAlias = Callable[[Action, Any, Moment], do.Result]
@@ -51,33 +51,56 @@ class Transition:
     row: Row
     effects: tuple[Effect, ...]
 
+    @property
+    def late(self) -> bool:
+        """Whether it was a response that came too late to decide anything (rule 15)."""
+        return any(isinstance(effect, KeepLateResponse) for effect in self.effects)
+
 
 P, A, W, T, I, C = State  # noqa: E741  - the states, by their first letters, so that the table fits the eye
 
 _HEARTBEAT = "heartbeat: the system is still at work"
 _LATE = "late response, recorded"
+_ASKED_FIRST = "the system is asked about the last try first"
+_NOT_PROBED = "not about an attempt that is asked for: nothing to decide"
 
 # fmt: off
 TABLE: tuple[Row, ...] = (
     # Pending: to be attempted at due_at
+    Row(P, on.AttemptStarted,     P, "14",    _ASKED_FIRST, do.stay, do.to_be_probed, history=False),
     Row(P, on.AttemptStarted,     C, "10c,9", "the retry limit is reached: no further tries", do.close_exhausted, do.limit_reached),
     Row(P, on.AttemptStarted,     A, "14",    "attempt begins", do.start_attempt),
+    Row(P, on.LimitChanged,       P, "14",    _ASKED_FIRST, do.stay, do.to_be_probed, history=False),
     Row(P, on.LimitChanged,       C, "10c,9", "the retry limit was lowered to what was tried already", do.close_exhausted, do.limit_reached),
     Row(P, on.LimitChanged,       P, "10b",   "goes on until the new limit", do.stay, history=False),
+    Row(P, on.RetryRequested,     P, "8,14",  "asked for by hand: the system is asked now about the last try", do.make_due_now, do.to_be_probed),
     Row(P, on.RetryRequested,     P, "8",     "retry now, asked for by hand", do.make_due_now),
     Row(P, on.SuccessReceived,    C, "15,2",  "an earlier try got through: successful response", do.close_successful),
     Row(P, on.FailureReceived,    T, "15,3",  "an earlier try got through: unsuccessful response", do.hand_over_rejected),
     Row(P, on.HeartbeatReceived,  P, "21",    _HEARTBEAT, do.show_progress, history=False),
     Row(P, on.Cancelled,          C, "5",     "closed unsuccessfully by hand", do.cancel),
+    Row(P, on.ProbeFoundTaken,    P, "15",    _NOT_PROBED, do.stay, do.not_the_attempt_probed, history=False),
+    Row(P, on.ProbeFoundTaken,    C, "14,19", "the last try got through: taken by the system; no response is expected", do.close_taken, do.no_response_expected),
+    Row(P, on.ProbeFoundTaken,    W, "14,1",  "the last try got through: taken by the system; its response is awaited", do.await_response),
+    Row(P, on.ProbeFoundNothing,  P, "15",    _NOT_PROBED, do.stay, do.not_the_attempt_probed, history=False),
+    Row(P, on.ProbeFoundNothing,  C, "14,9",  "the last try did not get through, and it was the last one", do.close_exhausted, do.limit_reached),
+    Row(P, on.ProbeFoundNothing,  P, "14",    "the last try did not get through; tried again", do.retry_after_probe),
+    Row(P, on.ProbeUnclear,       P, "15",    _NOT_PROBED, do.stay, do.not_the_attempt_probed, history=False),
+    Row(P, on.ProbeUnclear,       T, "14,3",  "whether the last try got through is unclear: a person must look", do.hand_over_unclear),
+    Row(P, on.ProbeFailed,        P, "15",    _NOT_PROBED, do.stay, do.not_the_attempt_probed, history=False),
+    Row(P, on.ProbeFailed,        T, "14,4",  "the system could not be asked about the last try within the time set", do.hand_over_unasked, do.probed_for_too_long),
+    Row(P, on.ProbeFailed,        P, "14,13", "the system could not be asked; asked again later", do.probe_later, history=False),
 
     # Connecting: an attempt is under way
     Row(A, on.TakenBySystem,      A, "15",    "about another attempt: recorded with it", do.stay, do.not_the_attempt_under_way, history=False),
     Row(A, on.TakenBySystem,      C, "19",    "taken by the system; no response is expected", do.close_taken, do.no_response_expected),
     Row(A, on.TakenBySystem,      W, "1",     "taken by the system; its response is awaited", do.await_response),
     Row(A, on.ConnectionFailed,   A, "15",    "about another attempt: recorded with it", do.stay, do.not_the_attempt_under_way, history=False),
+    Row(A, on.ConnectionFailed,   P, "12,14", "connection failed, yet it may have got through; the system is asked first", do.probe_then_retry_later, do.outcome_unknown),
     Row(A, on.ConnectionFailed,   C, "9",     "the last try failed", do.fail_and_close_exhausted, do.limit_reached),
     Row(A, on.ConnectionFailed,   P, "7",     "connection failed; tried again later", do.retry_later),
     Row(A, on.AttemptInterrupted, A, "15",    "about another attempt: recorded with it", do.stay, do.not_the_attempt_under_way, history=False),
+    Row(A, on.AttemptInterrupted, P, "14",    "attempt interrupted; the system is asked what became of it", do.probe_then_retry, do.can_be_probed),
     Row(A, on.AttemptInterrupted, C, "14,9",  "the last try was interrupted", do.fail_and_close_exhausted, do.limit_reached),
     Row(A, on.AttemptInterrupted, P, "14",    "attempt interrupted; due again at once", do.retry_at_once),
     Row(A, on.SuccessReceived,    C, "2",     "successful response", do.close_successful),
@@ -170,6 +193,10 @@ REFUSALS: dict[tuple[State, type[on.Event]], str] = {
     (I, on.RetryRequested):     f"{_TAKEN}; complete it, and rerun it if it is to be tried anew",
     (I, on.Took):               f"{_TAKEN}; it has to be released first",
     (I, on.Cancelled):          f"{_TAKEN}; complete --unsuccessful closes it",
+
+    **{(state, event): "no attempt is being asked about"
+       for state in (A, W, T, I, C)
+       for event in (on.ProbeFoundTaken, on.ProbeFoundNothing, on.ProbeUnclear, on.ProbeFailed)},
 
     (C, on.AttemptStarted):     _DONE,
     (C, on.DeadlinePassed):     _DONE,

@@ -174,6 +174,11 @@ def connection_error_text(action: Action, shown_limit: int | None) -> str | None
         return f"{failed} No further tries: closed unsuccessfully."
     if under_way:
         return f"{failed}\nTry {action.attempts}{of_limit} is under way."
+    if action.probe and action.due_at is not None:
+        return (
+            f"{failed}\nIt may have got through all the same: the system is asked before another try, at "
+            f"{format_time(action.due_at)}. Ask now: connectorctl retry {action.id}"
+        )
     if action.manual:
         return f"{failed}\nNext try: now, asked for by hand."
     if action.due_at is None:

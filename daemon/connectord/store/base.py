@@ -5,7 +5,7 @@ Everything here is synchronous: the ledger calls it through an executor, one cal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, Protocol, TypeVar
 
@@ -37,7 +37,10 @@ class NewAction:
 
 @dataclass(frozen=True, slots=True)
 class DueAction:
-    """A pending action that is due, with all that an attempt needs. ``data`` and ``case_data`` are JSON text."""
+    """An action that is due to be attempted, probed or polled, with all that the call needs.
+
+    ``data`` and ``case_data`` are JSON text.
+    """
 
     action: Action
     owner: str | None
@@ -259,7 +262,8 @@ class ConfigRecord:
 @dataclass(frozen=True, slots=True)
 class LimitCounts:
     """Of a system's live actions: how many are pending, how many of them were tried as often as the new limit
-    allows, how many are attempting, and of how many others the shown limit is another one."""
+    allows, how many are attempting or have an outcome that is asked for, and of how many others the shown limit is
+    another one."""
 
     pending: int
     over_limit: int
@@ -274,6 +278,8 @@ class WriteSet:
     cases: list[CaseChange] = field(default_factory=list)
     inserted: list[NewAction] = field(default_factory=list)
     updated: dict[str, Action] = field(default_factory=dict)
+    asked: dict[str, Action] = field(default_factory=dict)
+    """Those of which what has to do with polls and probes has changed."""
     merges: list[DataMerge] = field(default_factory=list)
     attempts: list[AttemptRow] = field(default_factory=list)
     attempt_ends: list[AttemptEnd] = field(default_factory=list)
@@ -372,8 +378,11 @@ class WriteStore(Protocol):
     def load_action(self, action_id: str) -> Action | None: ...
     def load_record(self, action_id: str) -> ActionRecord | None: ...
     def find_key(self, system: str, key: str) -> KeyHolder | None: ...
-    def due_actions(self, system: str, now: int, limit: int) -> Sequence[DueAction]: ...
-    def next_due_at(self, system: str) -> int | None: ...
+    def due_actions(self, system: str, now: int, limit: int, besides: Collection[str] = ()) -> Sequence[DueAction]: ...
+    def next_due_at(self, system: str, besides: Collection[str] = ()) -> int | None: ...
+    def due_polls(self, system: str, now: int, limit: int, besides: Collection[str]) -> Sequence[DueAction]: ...
+    def next_poll_at(self, system: str, now: int, besides: Collection[str]) -> int | None: ...
+    def waiting_page(self, system: str, after: str, limit: int) -> Sequence[tuple[str, bool]]: ...
     def overdue_ids(self, now: int, limit: int) -> Sequence[str]: ...
     def next_deadline(self) -> int | None: ...
     def over_limit_ids(self, system: str, attempts: int, limit: int) -> Sequence[str]: ...

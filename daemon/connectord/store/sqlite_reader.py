@@ -56,16 +56,18 @@ _LIVE_PAGE = (
     f"SELECT {SELECT_ACTION} FROM actions a INDEXED BY actions_live "  # noqa: S608
     "WHERE a.state = ? AND a.state <> 'closed' AND a.id > ? ORDER BY a.id LIMIT ?"
 )
+# rule 14: a limit waits for what a probe brings, as it does for an attempt under way
 # rule 10: what is shown is the larger of the system's limit, if it has one, and the one at the last failure
 _LIMIT_COUNTS = (
-    "SELECT state, count(*), sum(max(coalesce(limit_at_failure, ?), coalesce(?, limit_at_failure)) IS NOT "
+    "SELECT iif(state = 'pending' AND probe, 'attempting', state) AS phase, count(*), "
+    "sum(max(coalesce(limit_at_failure, ?), coalesce(?, limit_at_failure)) IS NOT "
     "max(coalesce(limit_at_failure, ?), coalesce(?, limit_at_failure))) FROM actions INDEXED BY actions_live "
     "WHERE state IN ('pending', 'attempting', 'waiting', 'todo', 'in_progress') AND state <> 'closed' AND system = ? "
-    "GROUP BY state"
+    "GROUP BY phase"
 )
 _COUNT_OVER_LIMIT = (
     "SELECT count(*) FROM actions INDEXED BY actions_retrying "
-    "WHERE state = 'pending' AND attempts > 0 AND system = ? AND attempts >= ?"
+    "WHERE state = 'pending' AND attempts > 0 AND system = ? AND attempts >= ? AND NOT probe"
 )
 _CLOSED_BY_LIMIT = (
     f"SELECT {SELECT_ACTION}, h.seq FROM history h INDEXED BY history_limit_changed "  # noqa: S608

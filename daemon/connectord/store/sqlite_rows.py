@@ -21,6 +21,7 @@ _STATE = ACTION_COLUMNS.index("state")
 _REASON = ACTION_COLUMNS.index("reason")
 _RESOLUTION = ACTION_COLUMNS.index("resolution")
 _MANUAL = ACTION_COLUMNS.index("manual")
+_PROBE = ACTION_COLUMNS.index("probe")
 
 _STATES = {str(state): state for state in State}
 _REASONS: dict[str | None, Reason | None] = {None: None, **{str(reason): reason for reason in Reason}}
@@ -29,9 +30,14 @@ _RESOLUTIONS: dict[str | None, Resolution | None] = {
     **{str(resolution): resolution for resolution in Resolution},
 }
 
+ASKING_COLUMNS = ("reference", "probe", "next_poll_at", "ask_step")
+"""What only systems that are polled or probed change: written by a statement of its own, so that others pay nothing."""
+
+INSERTED_COLUMNS = tuple(name for name in ACTION_COLUMNS if name not in ASKING_COLUMNS)
+
 # What never changes after the submission is left out of an update.
 _FIXED = {"id", "system", "submitted_at", "case_id", "owner"}
-MUTABLE_COLUMNS = tuple(name for name in ACTION_COLUMNS if name not in _FIXED)
+MUTABLE_COLUMNS = tuple(name for name in INSERTED_COLUMNS if name not in _FIXED)
 
 
 def action_from(row: Sequence[Any]) -> Action:
@@ -41,6 +47,7 @@ def action_from(row: Sequence[Any]) -> Action:
     values[_REASON] = _REASONS[values[_REASON]]
     values[_RESOLUTION] = _RESOLUTIONS[values[_RESOLUTION]]
     values[_MANUAL] = bool(values[_MANUAL])
+    values[_PROBE] = bool(values[_PROBE])
     return Action(*values)
 
 

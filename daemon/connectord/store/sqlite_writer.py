@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,9 @@ from connectord.store.base import (
 )
 from connectord.store.sqlite_connection import open_writer, translate_errors
 from connectord.store.sqlite_rows import (
-    ACTION_COLUMNS,
     ACTION_WIDTH,
+    ASKING_COLUMNS,
+    INSERTED_COLUMNS,
     MUTABLE_COLUMNS,
     SELECT_ACTION,
     SELECT_CONFIG,
@@ -36,20 +37,41 @@ LATE_RESPONSES_KEPT = 100
 """A system that answers without end may not fill the disk: further late responses of an action are dropped."""
 
 _INSERT_ACTION = (
-    f"INSERT INTO actions ({', '.join(ACTION_COLUMNS)}, data, key, payload_digest, rerun_of) "  # noqa: S608
-    f"VALUES ({', '.join('?' * (ACTION_WIDTH + 4))})"
+    f"INSERT INTO actions ({', '.join(INSERTED_COLUMNS)}, data, key, payload_digest, rerun_of) "  # noqa: S608
+    f"VALUES ({', '.join('?' * (len(INSERTED_COLUMNS) + 4))})"
 )
 _UPDATE_ACTION = f"UPDATE actions SET {', '.join(f'{name} = ?' for name in MUTABLE_COLUMNS)} WHERE id = ?"  # noqa: S608
+_UPDATE_ASKING = f"UPDATE actions SET {', '.join(f'{name} = ?' for name in ASKING_COLUMNS)} WHERE id = ?"  # noqa: S608
 _LOAD_ACTION = f"SELECT {SELECT_ACTION} FROM actions a WHERE a.id = ?"  # noqa: S608
 _LOAD_RECORD = f"SELECT {SELECT_ACTION}, a.key, a.rerun_of, a.data, a.response_data FROM actions a WHERE a.id = ?"  # noqa: S608
 
 # Without INDEXED BY and without ANALYZE, SQLite may take another index and sort: seconds at millions of rows.
+_DUE_COLUMNS = f"{SELECT_ACTION}, coalesce(c.owner, a.owner), a.data, coalesce(c.data, '{{}}')"
+_BESIDES = "NOT IN (SELECT value FROM json_each(?))"
 _DUE_ACTIONS = (
-    f"SELECT {SELECT_ACTION}, coalesce(c.owner, a.owner), a.data, coalesce(c.data, '{{}}') "  # noqa: S608
-    "FROM actions a INDEXED BY actions_due LEFT JOIN cases c ON c.id = a.case_id "
+    f"SELECT {_DUE_COLUMNS} FROM actions a INDEXED BY actions_due LEFT JOIN cases c ON c.id = a.case_id "  # noqa: S608
     "WHERE a.state = 'pending' AND a.system = ? AND a.due_at <= ? ORDER BY a.due_at LIMIT ?"
 )
+_DUE_ACTIONS_BESIDES = _DUE_ACTIONS.replace("ORDER BY", f"AND a.id {_BESIDES} ORDER BY")
 _NEXT_DUE = "SELECT min(due_at) FROM actions INDEXED BY actions_due WHERE state = 'pending' AND system = ?"
+_NEXT_DUE_BESIDES = (
+    "SELECT due_at FROM actions INDEXED BY actions_due "  # noqa: S608
+    f"WHERE state = 'pending' AND system = ? AND id {_BESIDES} ORDER BY due_at LIMIT 1"
+)
+_DUE_POLLS = (
+    f"SELECT {_DUE_COLUMNS} FROM actions a INDEXED BY actions_poll LEFT JOIN cases c ON c.id = a.case_id "  # noqa: S608
+    "WHERE a.next_poll_at IS NOT NULL AND a.system = ? AND a.next_poll_at <= ? AND a.deadline > ? "
+    f"AND a.id {_BESIDES} ORDER BY a.next_poll_at LIMIT ?"
+)
+_NEXT_POLL = (
+    "SELECT next_poll_at FROM actions INDEXED BY actions_poll "  # noqa: S608
+    "WHERE next_poll_at IS NOT NULL AND system = ? "
+    f"AND deadline > ? AND id {_BESIDES} ORDER BY next_poll_at LIMIT 1"
+)
+_WAITING_PAGE = (
+    "SELECT id, system = ? AND next_poll_at IS NULL FROM actions INDEXED BY actions_live "
+    "WHERE state = 'waiting' AND state <> 'closed' AND id > ? ORDER BY id LIMIT ?"
+)
 _OVERDUE = (
     "SELECT id FROM actions INDEXED BY actions_deadline WHERE state = 'waiting' AND deadline <= ? "
     "ORDER BY deadline LIMIT ?"
@@ -57,7 +79,7 @@ _OVERDUE = (
 _NEXT_DEADLINE = "SELECT min(deadline) FROM actions INDEXED BY actions_deadline WHERE state = 'waiting'"
 _OVER_LIMIT = (
     "SELECT id FROM actions INDEXED BY actions_retrying "
-    "WHERE state = 'pending' AND attempts > 0 AND system = ? AND attempts >= ? LIMIT ?"
+    "WHERE state = 'pending' AND attempts > 0 AND system = ? AND attempts >= ? AND NOT probe LIMIT ?"
 )
 _OPEN_ATTEMPTS = "SELECT action_id, number FROM attempts INDEXED BY attempts_open WHERE ended_at IS NULL LIMIT ?"
 _UPSERT_CASE = (
@@ -143,7 +165,7 @@ class SqliteWriter:
             many(
                 _INSERT_ACTION,
                 [
-                    (*row_from(new.action), new.data, new.key, new.payload_digest, new.rerun_of)
+                    (*row_from(new.action, INSERTED_COLUMNS), new.data, new.key, new.payload_digest, new.rerun_of)
                     for new in changes.inserted
                 ],
             )
@@ -151,6 +173,11 @@ class SqliteWriter:
             many(
                 _UPDATE_ACTION,
                 [(*row_from(action, MUTABLE_COLUMNS), action.id) for action in changes.updated.values()],
+            )
+        if changes.asked:
+            many(
+                _UPDATE_ASKING,
+                [(*row_from(action, ASKING_COLUMNS), action.id) for action in changes.asked.values()],
             )
         if changes.attempts:
             many(
@@ -235,11 +262,27 @@ class SqliteWriter:
         row = self._one("SELECT id, payload_digest FROM actions WHERE system = ? AND key = ?", system, key)
         return None if row is None else KeyHolder(row[0], row[1])
 
-    def due_actions(self, system: str, now: int, limit: int) -> Sequence[DueAction]:
-        return [DueAction(action_from(row), *row[ACTION_WIDTH:]) for row in self._all(_DUE_ACTIONS, system, now, limit)]
+    def due_actions(self, system: str, now: int, limit: int, besides: Collection[str] = ()) -> Sequence[DueAction]:
+        if besides:
+            rows = self._all(_DUE_ACTIONS_BESIDES, system, now, _id_list(besides), limit)
+        else:
+            rows = self._all(_DUE_ACTIONS, system, now, limit)
+        return [DueAction(action_from(row), *row[ACTION_WIDTH:]) for row in rows]
 
-    def next_due_at(self, system: str) -> int | None:
+    def next_due_at(self, system: str, besides: Collection[str] = ()) -> int | None:
+        if besides:
+            return self._value(_NEXT_DUE_BESIDES, system, _id_list(besides))
         return self._value(_NEXT_DUE, system)
+
+    def due_polls(self, system: str, now: int, limit: int, besides: Collection[str]) -> Sequence[DueAction]:
+        rows = self._all(_DUE_POLLS, system, now, now, _id_list(besides), limit)
+        return [DueAction(action_from(row), *row[ACTION_WIDTH:]) for row in rows]
+
+    def next_poll_at(self, system: str, now: int, besides: Collection[str]) -> int | None:
+        return self._value(_NEXT_POLL, system, now, _id_list(besides))
+
+    def waiting_page(self, system: str, after: str, limit: int) -> Sequence[tuple[str, bool]]:
+        return [(row[0], bool(row[1])) for row in self._all(_WAITING_PAGE, system, after, limit)]
 
     def overdue_ids(self, now: int, limit: int) -> Sequence[str]:
         return [row[0] for row in self._all(_OVERDUE, now, limit)]
@@ -362,6 +405,10 @@ class SqliteWriter:
     def _value(self, sql: str, *args: Any) -> int | None:
         row = self._one(sql, *args)
         return None if row is None else row[0]
+
+
+def _id_list(ids: Collection[str]) -> str:
+    return msgspec.json.encode(list(ids)).decode()
 
 
 def _merged(text: str, data: dict[str, Any]) -> str:

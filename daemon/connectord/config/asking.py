@@ -1,0 +1,64 @@
+"""``systems.NAME.poll`` and ``systems.NAME.healthcheck``: when a system is asked, where its adapter can ask."""
+
+from __future__ import annotations
+
+from connectord.adapters import Adapter, has_method
+from connectord.config.durations import format_duration
+from connectord.config.retries import HIGHEST_FACTOR
+from connectord.config.scalars import duration, number
+from connectord.config.tables import Table
+from connectord.config.values import DEFAULT_HEALTHCHECK_MS
+from connectord.lifecycle.policy import PollPolicy
+
+SHORTEST_INTERVAL_MS = 100
+SHORTEST_HEALTHCHECK_MS = 1_000
+OFF = "off"
+
+_DEFAULTS = PollPolicy()
+_healthcheck_duration = duration(minimum_ms=SHORTEST_HEALTHCHECK_MS)
+
+
+def read_poll(system: Table, adapter: type[Adapter] | None) -> PollPolicy | None:
+    """The ``poll`` table of a system; None where its adapter does not poll, which a table is a problem for."""
+    table = system.table("poll")
+    if adapter is None:
+        # whether it polls is settled once the adapter is
+        return None
+    if not has_method(adapter, "poll"):
+        if "poll" in system:
+            system.problem("poll", f"the adapter {adapter.name} does not poll: leave this out")
+        return None
+    poll = PollPolicy(
+        interval_ms=table.read("interval", duration(minimum_ms=SHORTEST_INTERVAL_MS), _DEFAULTS.interval_ms),
+        factor=table.read("factor", number(1, HIGHEST_FACTOR), _DEFAULTS.factor),
+        max_interval_ms=table.read("max_interval", duration(), _DEFAULTS.max_interval_ms),
+        jitter=table.read("jitter", number(0, 1), _DEFAULTS.jitter),
+    )
+    table.finish()
+    if table.sound("interval", "max_interval") and poll.interval_ms > poll.max_interval_ms:
+        if "max_interval" in table:
+            shortest = format_duration(poll.interval_ms)
+            table.problem("max_interval", f'must be at least interval ("{shortest}"): raise it, or lower interval')
+        else:
+            longest = format_duration(poll.max_interval_ms)
+            table.problem("interval", f'must be at most max_interval ("{longest}"): lower it, or raise max_interval')
+    return poll
+
+
+def read_healthcheck(system: Table, adapter: type[Adapter] | None) -> int | None:
+    """How long the system may be silent before it is looked after; None where it never is."""
+    interval_ms = system.read("healthcheck", _healthcheck, DEFAULT_HEALTHCHECK_MS)
+    if adapter is not None and not has_method(adapter, "healthcheck"):
+        if interval_ms is not None and "healthcheck" in system:
+            system.problem("healthcheck", f'the adapter {adapter.name} has none: leave this out, or say "{OFF}"')
+        return None
+    return interval_ms
+
+
+def _healthcheck(value: object) -> int | None:
+    if value == OFF:
+        return None
+    try:
+        return _healthcheck_duration(value)
+    except ValueError as error:
+        raise ValueError(f'{error}, or "{OFF}"') from error

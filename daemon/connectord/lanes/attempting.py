@@ -1,0 +1,60 @@
+"""One attempt: call the adapter, and report what it came to."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import structlog
+
+from connectord.lanes.calls import Trouble, call_adapter
+from connectord.lanes.context import LaneContext
+from connectord.lanes.instances import Instance
+from connectord.lanes.outcomes import attempt_event, attempt_failed
+from connectord.ledger.operations import ClaimedCall
+from connectord.lifecycle import events as on
+
+log = structlog.get_logger()
+
+
+async def attempt(context: LaneContext, instance: Instance, claimed: ClaimedCall) -> None:
+    """Hand the action over, and report the outcome. A fault of the adapter ends the instance."""
+    action = claimed.action
+    number = action.attempts
+    try:
+        outcome = await call_adapter(
+            lambda: instance.adapter.trigger(context.call_for(claimed)),
+            partial(attempt_event, attempt=number),
+            adapter=context.adapter_class,
+            method="trigger",
+            system=context.name,
+            limit_seconds=context.limit_seconds,
+            action=action.id,
+            attempt=number,
+        )
+        event: on.Event
+        if isinstance(outcome, Trouble):
+            event = attempt_failed(outcome, number)
+            if outcome.fault:
+                instance.end()
+        else:
+            event = outcome
+        transition = await context.ledger.report(action.id, event, f"system:{context.name}")
+        # an attempt that is cancelled before this stays in the books, to be reported as interrupted
+        del context.attempts[action.id]
+    finally:
+        instance.end_call()
+        context.admission.end_attempt()
+    if isinstance(event, on.ConnectionFailed):
+        context.health.failed(event.message)
+    else:
+        context.health.reached(context.clock.now_ms())
+    level = log.warning if isinstance(event, on.ConnectionFailed) else log.debug
+    level(
+        "attempt ended",
+        action=action.id,
+        system=context.name,
+        attempt=number,
+        outcome=type(event).__name__,
+        state=None if transition is None else transition.action.state.value,
+        error=getattr(event, "message", None) or getattr(event, "reason", None),
+    )

@@ -1,0 +1,54 @@
+"""Claiming what is due: up to as many attempts and probes as there are places for."""
+
+from __future__ import annotations
+
+import trio
+
+from connectord.lanes.attempting import attempt
+from connectord.lanes.context import LaneContext
+from connectord.lanes.instances import Instance
+from connectord.lanes.probing import Probes
+
+CLAIM_LIMIT = 64
+
+
+class Claims:
+    """Waits for the lane's one timer, however many actions are pending, and begins what is due."""
+
+    def __init__(self, context: LaneContext, probes: Probes) -> None:
+        self.alarm = context.ledger.lane_alarm(context.name)
+        self._context = context
+        self._probes = probes
+
+    async def run(self, instance: Instance, nursery: trio.Nursery) -> None:
+        """Claim until the instance has ended. What begins goes on in ``nursery``."""
+        admission = self._context.admission
+        try:
+            while not instance.ended:
+                if self._context.paused:
+                    admission.leave_attempts()
+                elif places := admission.reserve_attempts(CLAIM_LIMIT):
+                    await self._claim(instance, nursery, places)
+                    continue
+                await instance.wait(admission.wait)
+        finally:
+            admission.leave_attempts()
+
+    async def _claim(self, instance: Instance, nursery: trio.Nursery, places: int) -> None:
+        # never cut off by the end of the instance: what is claimed is on disk, and must begin
+        context = self._context
+        claims = await context.ledger.claim(context.name, places, tuple(self._probes.under_way))
+        for claimed in claims.attempts:
+            context.attempts[claimed.action.id] = claimed.action.attempts
+            instance.begin_call()
+            nursery.start_soon(attempt, context, instance, claimed)
+        probes = () if instance.ended else claims.probes
+        for claimed in probes:
+            self._probes.begin(instance, claimed, nursery)
+        begun = len(claims.attempts) + len(probes)
+        more = claims.next_due_at is not None and claims.next_due_at <= context.clock.now_ms()
+        context.admission.begin_attempts(begun, more_wait=more)
+        self.alarm.set(claims.next_due_at)
+        if begun < places:
+            # nothing more was due; where every place was taken, more may be
+            await instance.wait(self.alarm.wait)

@@ -1,0 +1,77 @@
+"""What the parts of one lane share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import trio
+
+from connectord.adapters import Adapter, AdapterContext, Call, Network
+from connectord.clock import Clock
+from connectord.config import SystemConfig
+from connectord.lanes.admission import Admission
+from connectord.lanes.health import Health
+from connectord.ledger.ledger import Ledger
+from connectord.ledger.operations import ClaimedCall
+from connectord.times import rfc3339
+
+
+@dataclass(slots=True)
+class LaneContext:
+    """One system, its configuration of the moment, and what its lane works with."""
+
+    config: SystemConfig
+    adapter_class: type[Adapter]
+    ledger: Ledger
+    clock: Clock
+    network: Network
+    callback_url: Callable[[str], str]
+    admission: Admission
+    health: Health
+    paused: bool = False
+    reconfigured: trio.Event = field(default_factory=trio.Event)
+    """Set, and made anew, when the configuration becomes another one."""
+    attempts: dict[str, int] = field(default_factory=dict)
+    """The attempts under way: their numbers, by their actions."""
+
+    @property
+    def name(self) -> str:
+        """The system's name."""
+        return self.config.name
+
+    @property
+    def limit_seconds(self) -> float:
+        """How long one call of the adapter may take."""
+        return self.config.attempt_timeout_ms / 1000
+
+    def reconfigure(self, config: SystemConfig) -> None:
+        """Go on with another configuration of the same adapter."""
+        same_rate = config.rate == self.config.rate
+        self.config = config
+        self.admission.configure(config.concurrency, config.rate, keep_window=same_rate)
+        self.reconfigured.set()
+        self.reconfigured = trio.Event()
+
+    def new_adapter(self) -> Adapter:
+        """A fresh instance, not opened."""
+        context = AdapterContext(self.name, self.config.concurrency, self.network)
+        return self.adapter_class(self.config.settings, context)
+
+    def call_for(self, claimed: ClaimedCall) -> Call:
+        """What the adapter is told of an action."""
+        action = claimed.action
+        expected = self.config.policy.response_expected
+        return Call(
+            action_id=action.id,
+            system=action.system,
+            case_id=action.case_id,
+            owner=claimed.owner,
+            attempt=action.attempts,
+            submitted_at=rfc3339(action.submitted_at),
+            data=claimed.data,
+            case_data=claimed.case_data,
+            callback_url=self.callback_url(action.id) if expected else None,
+            idempotency_key=action.id,
+            reference=action.reference,
+        )

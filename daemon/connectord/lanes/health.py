@@ -1,0 +1,40 @@
+"""How a lane's system is, as ``systems`` shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import trio
+
+
+@dataclass(slots=True)
+class Health:
+    """What is known of a lane's system."""
+
+    state: str = "starting"
+    """starting, ok, failing (it was not reached when last called), fault (the adapter itself), paused, draining"""
+    last_error: str | None = None
+    last_success_at: int | None = None
+    faults: int = 0
+    not_listening: str | None = None
+    """Why the adapter does not listen at the moment, although it should."""
+    reached_at: float | None = None
+    """When a call last reached the system, in seconds on trio's clock."""
+
+    @property
+    def shown(self) -> str:
+        """The state, in a word or two."""
+        return "not listening" if self.state == "ok" and self.not_listening is not None else self.state
+
+    def reached(self, now_ms: int) -> None:
+        """A call got through to the system."""
+        self.last_success_at = now_ms
+        self.reached_at = trio.current_time()
+        if self.state == "failing":
+            self.state = "ok"
+
+    def failed(self, message: str) -> None:
+        """A call did not get through."""
+        self.last_error = message
+        if self.state == "ok":
+            self.state = "failing"

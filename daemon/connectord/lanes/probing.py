@@ -1,0 +1,71 @@
+"""Probes: did the system get the action in the attempt whose outcome is unknown (rule 14)?"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import structlog
+import trio
+
+from connectord.lanes.calls import Trouble, call_adapter
+from connectord.lanes.context import LaneContext
+from connectord.lanes.instances import Instance
+from connectord.lanes.outcomes import probe_event, probe_failed
+from connectord.ledger.operations import ClaimedCall
+from connectord.lifecycle import events as on
+
+log = structlog.get_logger()
+
+
+class Probes:
+    """The probes of one lane that are under way. Each stands in the place of the attempt that may follow it."""
+
+    def __init__(self, context: LaneContext) -> None:
+        self.under_way: dict[str, trio.CancelScope] = {}
+        self._context = context
+
+    def begin(self, instance: Instance, claimed: ClaimedCall, nursery: trio.Nursery) -> None:
+        """Ask about one action, in a task of its own."""
+        self.under_way[claimed.action.id] = trio.CancelScope()
+        instance.begin_call()
+        nursery.start_soon(self._probe, instance, claimed)
+
+    def cancel_all(self) -> None:
+        """Cut off every question; each is asked again when the lane goes on."""
+        for scope in self.under_way.values():
+            scope.cancel()
+
+    async def _probe(self, instance: Instance, claimed: ClaimedCall) -> None:
+        context, action = self._context, claimed.action
+        number = action.attempts
+        due_at = None
+        try:
+            with self.under_way[action.id] as scope:
+                answer = await call_adapter(
+                    lambda: instance.adapter.probe(context.call_for(claimed)),
+                    partial(probe_event, attempt=number),
+                    adapter=context.adapter_class,
+                    method="probe",
+                    system=context.name,
+                    limit_seconds=context.limit_seconds,
+                    action=action.id,
+                    attempt=number,
+                )
+            if scope.cancelled_caught:
+                return
+            event: on.Event
+            if isinstance(answer, Trouble):
+                context.health.failed(answer.message)
+                event = probe_failed(answer, number)
+            else:
+                context.health.reached(context.clock.now_ms())
+                event = answer
+            transition = await context.ledger.report(action.id, event, f"probe:{context.name}")
+            due_at = None if transition is None else transition.action.due_at
+        finally:
+            del self.under_way[action.id]
+            # whoever looked for what is due before this did not see the action
+            context.ledger.lane_alarm(context.name).set(due_at)
+            instance.end_call()
+            context.admission.end_attempt()
+        log.info("probed", action=action.id, system=context.name, attempt=number, outcome=type(event).__name__)

@@ -1,0 +1,59 @@
+"""From what an adapter says a system answered to the event that it stands for, checked field by field.
+
+A plugin may hand over anything. What is not of the right type is refused here, as the adapter's fault, before it can
+reach the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from connectord.adapters import Progress, Rejected, Succeeded
+from connectord.ledger.submission import response_digest
+from connectord.lifecycle import events as on
+
+
+def response_event(response: object, source: str, attempt: int | None = None) -> on.Event:
+    """The event that a response stands for. ``source`` is what returned it, for the message: ``poll()``.
+
+    ``attempt`` is the number of the attempt that brought it, None where it came by another way. Raises
+    :class:`TypeError` or :class:`ValueError` for what is no response.
+    """
+    match response:
+        case Succeeded():
+            data = _data(response.data, source)
+            return on.SuccessReceived(response_digest("success", None, data), data, attempt)
+        case Rejected():
+            reason, data = checked_text(response.reason, source, "reason"), _data(response.data, source)
+            return on.FailureReceived(response_digest("failure", reason, data), reason, data, attempt)
+        case Progress():
+            text = None if response.text is None else checked_text(response.text, source, "text")
+            percent = _percent(response.percent, source)
+            return on.HeartbeatReceived(response_digest("progress", text, {"percent": percent}), text, percent)
+    raise TypeError(f"{source} returned {type(response).__name__}, which is no response")
+
+
+def checked_text(value: object, source: str, name: str) -> str:
+    """``value``, if it is a string that can be stored. Raises :class:`TypeError` or :class:`ValueError`."""
+    if not isinstance(value, str):
+        raise TypeError(f"{source} returned a {name} that is no string but {type(value).__name__}")
+    if not value.isascii():
+        value.encode()  # raises for a lone surrogate, which no store takes
+    return value
+
+
+def _data(value: object, source: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{source} returned data that is no mapping but {type(value).__name__}")
+    return value
+
+
+def _percent(value: object, source: str) -> float | None:
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{source} returned a percent that is no number but {type(value).__name__}")
+    if not 0 <= value <= 100:
+        raise ValueError(f"{source} returned a percent of {value}; it must be from 0 to 100")
+    return value

@@ -1,0 +1,161 @@
+"""Polls and probes in the store: the index that holds only what is polled, and what other actions pay for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import connectord_schema
+import pytest
+from connectord.lifecycle.action import Action, Reason, Resolution, State
+from connectord.store import sqlite_writer
+from connectord.store.base import NewAction, WriteSet
+from connectord.store.sqlite_connection import open_writer
+from connectord.store.sqlite_rows import ASKING_COLUMNS, MUTABLE_COLUMNS
+from connectord.store.sqlite_writer import SqliteWriter
+
+NOW = 1_764_000_000_000
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteWriter]:
+    store = SqliteWriter(tmp_path / "connectord.db")
+    yield store
+    store.close()
+
+
+def put(store: SqliteWriter, *actions: Action) -> None:
+    # as the ledger does: a new action has none of what polls and probes change
+    store.write(
+        WriteSet(
+            inserted=[
+                NewAction(replace(each, next_poll_at=None, reference=None, probe=False), "{}") for each in actions
+            ],
+            asked={each.id: each for each in actions},
+        )
+    )
+
+
+def waiting(name: str, **changes: object) -> Action:
+    action = Action(name, "sys", NOW, state=State.WAITING, deadline=NOW + 1000, next_poll_at=NOW, attempts=1)
+    return replace(action, **changes)  # type: ignore[arg-type]
+
+
+def test_an_action_comes_back_as_it_was(store: SqliteWriter) -> None:
+    action = waiting("a", reference="job 7", ask_step=3)
+    probed = Action("b", "sys", NOW, due_at=NOW, probe=True, ask_step=1)
+    put(store, action, probed)
+    assert store.load_action("a") == action
+    assert store.load_action("b") == probed
+
+
+def test_what_is_due_is_found_besides_what_is_under_way(store: SqliteWriter) -> None:
+    put(
+        store,
+        waiting("late", next_poll_at=NOW - 1),
+        waiting("now"),
+        waiting("soon", next_poll_at=NOW + 5),
+        waiting("over", deadline=NOW),
+        waiting("else", system="other"),
+        waiting("unpolled", next_poll_at=None),
+    )
+    assert [due.action.id for due in store.due_polls("sys", NOW, 10, [])] == ["late", "now"]
+    assert [due.action.id for due in store.due_polls("sys", NOW, 1, [])] == ["late"]
+    assert [due.action.id for due in store.due_polls("sys", NOW, 10, ["late"])] == ["now"]
+    assert store.next_poll_at("sys", NOW, []) == NOW - 1
+    assert store.next_poll_at("sys", NOW, ["late", "now"]) == NOW + 5
+    assert store.next_poll_at("sys", NOW, ["late", "now", "soon"]) is None
+
+
+def test_what_is_due_is_attempted_besides_the_probes_under_way(store: SqliteWriter) -> None:
+    put(store, *(Action(name, "sys", NOW, due_at=NOW + at, probe=True) for name, at in (("a", 0), ("b", 1), ("c", 9))))
+    assert [due.action.id for due in store.due_actions("sys", NOW + 1, 10)] == ["a", "b"]
+    assert [due.action.id for due in store.due_actions("sys", NOW + 1, 10, ["a"])] == ["b"]
+    assert store.next_due_at("sys") == NOW
+    assert store.next_due_at("sys", ["a", "b"]) == NOW + 9
+    assert store.next_due_at("sys", ["a", "b", "c"]) is None
+
+
+def test_rule_10_what_is_probed_is_not_over_the_limit(store: SqliteWriter) -> None:
+    tried = [Action(name, "sys", NOW, due_at=NOW, attempts=5, probe=name == "probed") for name in ("tried", "probed")]
+    put(store, *tried)
+    assert store.over_limit_ids("sys", 5, 10) == ["tried"]
+
+
+def test_the_page_of_what_waits_tells_what_is_not_polled(store: SqliteWriter) -> None:
+    put(
+        store,
+        waiting("a", next_poll_at=None),
+        waiting("b"),
+        waiting("c", system="other", next_poll_at=None),
+        Action("d", "sys", NOW, due_at=NOW),
+    )
+    assert store.waiting_page("sys", "", 10) == [("a", True), ("b", False), ("c", False)]
+    assert store.waiting_page("sys", "a", 1) == [("b", False)]
+
+
+@pytest.mark.parametrize(
+    ("sql", "index"),
+    [
+        ("_DUE_POLLS", "actions_poll (system=? AND next_poll_at>? AND next_poll_at<?)"),
+        ("_NEXT_POLL", "actions_poll (system=? AND next_poll_at>?)"),
+        ("_WAITING_PAGE", "actions_live (state=? AND id>?)"),
+        ("_DUE_ACTIONS_BESIDES", "actions_due (system=? AND due_at<?)"),
+        ("_NEXT_DUE_BESIDES", "actions_due (system=?)"),
+    ],
+)
+def test_each_question_goes_through_its_index_and_sorts_nothing(store: SqliteWriter, sql: str, index: str) -> None:
+    statement = getattr(sqlite_writer, sql)
+    plan = [
+        row[3] for row in store._connection.execute(f"EXPLAIN QUERY PLAN {statement}", (None,) * statement.count("?"))
+    ]
+    assert any(step.endswith(f" INDEX {index}") for step in plan), plan
+    assert not any("TEMP B-TREE" in step for step in plan), plan
+
+
+def test_the_index_holds_only_what_is_waiting_and_polled(store: SqliteWriter) -> None:
+    actions = [waiting(str(number)) for number in range(10)] + [waiting("x", next_poll_at=None)]
+    put(store, *actions)
+    assert _indexed(store) == 10
+    closed = [
+        replace(each, state=State.CLOSED, resolution=Resolution.DONE_SUCCESSFULLY, deadline=None, next_poll_at=None)
+        for each in actions
+    ]
+    todo = [replace(each, state=State.TODO, reason=Reason.TIMEOUT, resolution=None) for each in closed[:5]]
+    decided = {each.id: each for each in (*todo, *closed[5:])}
+    store.write(WriteSet(updated=decided, asked=decided))
+    assert _indexed(store) == 0
+
+
+def test_a_plain_update_does_not_touch_the_index(store: SqliteWriter) -> None:
+    assert not {*MUTABLE_COLUMNS} & {"system", *ASKING_COLUMNS}
+    statement = sqlite_writer._UPDATE_ACTION
+    program = store._connection.execute(f"EXPLAIN {statement}", (None,) * statement.count("?")).fetchall()
+    root = store._connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'actions_poll'").fetchone()[0]
+    # columns of EXPLAIN: address, opcode, p1, p2 (the root page of what is opened), ...
+    assert root not in {row[3] for row in program if row[1].startswith("Open")}
+
+
+def test_a_database_of_before_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from connectord.store import sqlite_connection
+
+    path = tmp_path / "connectord.db"
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite_connection, "MIGRATIONS", sqlite_connection.MIGRATIONS[:2])
+        database = open_writer(path)
+        database.conn.execute(
+            "INSERT INTO actions (id, system, state, submitted_at, deadline) VALUES ('old', 'sys', 'waiting', 1, 2)"
+        )
+        database.conn.close()
+    store = SqliteWriter(path)
+    action = store.load_action("old")
+    assert action is not None
+    assert (action.reference, action.probe, action.next_poll_at, action.ask_step) == (None, False, None, 0)
+    store.close()
+    assert "actions_poll" in connectord_schema.read_sql("0003_asking.sql")
+
+
+def _indexed(store: SqliteWriter) -> int:
+    sql = "SELECT count(*) FROM actions INDEXED BY actions_poll WHERE next_poll_at IS NOT NULL"
+    return int(store._connection.execute(sql).fetchone()[0])
