@@ -8,6 +8,7 @@ allows.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeAlias
@@ -15,7 +16,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 import httpx
 import pydantic
 
-from connectord.errors import InvalidCallback, NotConnected
+from connectord.errors import CallbackNotAllowed, InvalidCallback, NotConnected, TargetRefused
 from connectord.responses import FailureDocument, ProgressDocument, ResponseDocument, SuccessDocument, read_response
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "AdapterContext",
     "AdapterSettings",
     "Call",
+    "CallbackNotAllowed",
     "CallbackRequest",
     "InvalidCallback",
     "Network",
@@ -35,6 +37,7 @@ __all__ = [
     "Response",
     "Succeeded",
     "Taken",
+    "TargetRefused",
     "response_from",
 ]
 
@@ -122,8 +125,14 @@ class AdapterSettings(pydantic.BaseModel):
 class Network(Protocol):
     """The way out, handed to adapters so that a test can put a simulated one in its place."""
 
-    def http_transport(self, *, connect_timeout_seconds: float, verify: bool = True) -> httpx.AsyncBaseTransport:
-        """A transport for an ``httpx.AsyncClient`` that stays fast with many requests in flight."""
+    def http_transport(
+        self, *, connect_timeout_seconds: float, verify: bool | ssl.SSLContext = True, proxy: str | None = None
+    ) -> httpx.AsyncBaseTransport:
+        """A transport for an ``httpx.AsyncClient`` that stays fast with many requests in flight.
+
+        ``verify`` is whether certificates must be valid, or a context that says so and more. ``proxy`` is the URL of
+        an HTTP proxy, with its credentials, if any, in it.
+        """
         ...
 
 
@@ -171,7 +180,8 @@ class Adapter:
         """Read a callback's body; the default reads connectord's own format.
 
         Synchronous, and must not wait: it runs between two requests. Raises :class:`InvalidCallback` with a
-        message that tells the system's developer what is wrong.
+        message that tells the system's developer what is wrong, or :class:`CallbackNotAllowed` where the callback
+        does not prove who sent it.
         """
         return response_from(read_response(request.body))
 
