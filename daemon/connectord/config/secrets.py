@@ -29,6 +29,12 @@ _WITHHELD = "the adapter refuses this; its reason is not shown, for it seems to 
 _LONGEST_PIECE = 4
 
 
+class SecretText(str):
+    """A secret where it was put into settings, so that a model that takes any text can tell it from the others."""
+
+    __slots__ = ()
+
+
 class Secrets:
     """Puts secrets into values and remembers them."""
 
@@ -89,7 +95,7 @@ class Secrets:
             return _PLACEHOLDER
         self._values[value] = None
         self.resolved.add(path)
-        return value
+        return SecretText(value)
 
     def _variable(self, name: str) -> str:
         value = self._environ.get(name)
