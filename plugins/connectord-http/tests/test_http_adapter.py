@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import gzip
 import socket
+import ssl
 import zlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -329,7 +330,9 @@ async def test_an_error_that_httpx_may_yet_invent() -> None:
             raise httpx.LocalProtocolError(f"Illegal header value {request.headers['x-token']}")
 
     class BrokenNetwork:
-        def http_transport(self, *, connect_timeout_seconds: float, verify: bool = True) -> httpx.AsyncBaseTransport:
+        def http_transport(
+            self, *, connect_timeout_seconds: float, verify: bool | ssl.SSLContext = True, proxy: str | None = None
+        ) -> httpx.AsyncBaseTransport:
             return Broken()
 
     settings = HttpSettings.model_validate({"url": "http://billing.internal", "headers": {"X-Token": "hunter2"}})

@@ -39,11 +39,15 @@ def judge(answer: Answer, dialect: Dialect, *, now: float) -> Outcome:
         return _accepted(answer.body or b"", dialect)
     # 600 and above do not exist; the standard wants them taken for a 5xx
     if status in _NOT_NOW or status < 200 or status >= 500:
-        wish = parse_retry_after(answer.headers.get("retry-after"), date=answer.headers.get("date"), now=now)
-        raise NotConnected(status_line(status), retry_after_seconds=wish)
+        raise NotConnected(status_line(status), retry_after_seconds=wished_seconds(answer, now=now))
     if status < 400:
         return Rejected(_redirected(answer))
     return Rejected(_reason(answer, dialect) or status_line(status))
+
+
+def wished_seconds(answer: Answer, *, now: float) -> float | None:
+    """When the system wants to be asked again, if it says so. ``now`` is in seconds since the epoch."""
+    return parse_retry_after(answer.headers.get("retry-after"), date=answer.headers.get("date"), now=now)
 
 
 def status_line(status: int) -> str:

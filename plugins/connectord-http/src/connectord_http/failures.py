@@ -37,6 +37,11 @@ def describe(error: httpx.TransportError, *, host: str, connect_timeout_ms: int,
             return f"the request could not be sent ({type(error).__name__})"
 
 
+def describe_lookup(error: OSError, *, host: str) -> str:
+    """Why the addresses of ``host`` could not be found."""
+    return _system_says(error, host) or f"name lookup failed: {host}"
+
+
 def _system_says(error: BaseException, host: str) -> str | None:
     for cause in _causes(error):
         match cause:
