@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote, urlencode
 
 import httpx
 import trio
@@ -101,8 +101,8 @@ def _token_request(settings: OAuth2Settings) -> PreparedRequest:
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
     secret = settings.client_secret.get_secret_value()
     if settings.client_authentication == "basic":
-        # RFC 6749, section 2.3.1: each is form-encoded first
-        headers["Authorization"] = basic(quote_plus(settings.client_id), quote_plus(secret))
+        # RFC 6749, section 2.3.1: each is form-encoded first; %20 is read as a space by all, + not
+        headers["Authorization"] = basic(quote(settings.client_id, safe=""), quote(secret, safe=""))
     else:
         fields |= {"client_id": settings.client_id, "client_secret": secret}
     return PreparedRequest("POST", httpx.URL(settings.token_url), headers, urlencode(fields).encode("ascii"))
