@@ -52,14 +52,14 @@ class RequestMapping:
         self._method = settings.method
         self._extra_query = urlencode(extra_query or {}, quote_via=quote)
         self._query = {name: compile_template(template) for name, template in settings.query.items()}
-        self.target_from_action = False
+        self._target_from_action = False
         self._url: httpx.URL | None = None
         self._render_url: RenderUrl | None = None
         if isinstance(settings.url, Expression):
-            self.target_from_action = True
+            self._target_from_action = True
             self._render_url = compile_whole_url(settings.url.expr)
         elif has_placeholder(settings.url):
-            self.target_from_action = takes_target(settings.url)
+            self._target_from_action = takes_target(settings.url)
             self._render_url = compile_url(settings.url)
         elif all(is_literal(template) for template in settings.query.values()):
             self._url = self._with_query(httpx.URL(settings.url), {})
@@ -76,25 +76,25 @@ class RequestMapping:
         self._fixed_headers = dict(headers or {})
         if self._encode is not None and "content-type" not in named:
             self._fixed_headers["Content-Type"] = _CONTENT_TYPES[settings.body_format]
-        self._needs_document = self._url is None or bool(self._headers)
 
     def build(self, call: Call) -> PreparedRequest:
         """The request for ``call``. Raises :class:`MappingFailed` where the action's data do not fit."""
         headers = dict(self._fixed_headers)
         if self._with_key:
             headers["Idempotency-Key"] = call.idempotency_key
-        content = None if self._encode is None else self._encode(call)
-        if not self._needs_document and self._url is not None:
-            return PreparedRequest(self._method, self._url, headers, content)
-        document = request_document(call)
         url = self._url
+        if self._render_url is not None or self._headers:
+            document = request_document(call)
+            if self._render_url is not None:
+                url = self._with_query(self._render_url(document), document)
+            for name, search in self._headers.items():
+                value = _header(name, search(document))
+                if value is not None:
+                    headers[name] = value
         if url is None:
-            url = self._with_query(self._render_url(document), document)  # type: ignore[misc]
-        for name, search in self._headers.items():
-            value = _header(name, search(document))
-            if value is not None:
-                headers[name] = value
-        return PreparedRequest(self._method, url, headers, content, self.target_from_action)
+            raise RuntimeError("a mapping has a literal URL or one that it renders")
+        content = None if self._encode is None else self._encode(call)
+        return PreparedRequest(self._method, url, headers, content, self._target_from_action)
 
     def _with_query(self, url: httpx.URL, document: Any) -> httpx.URL:
         pairs: list[tuple[str, str]] = []
@@ -124,7 +124,7 @@ def _body_encoder(settings: RequestSettings, dialect: Dialect) -> Callable[[Call
         if settings.method not in _WITH_BODY:
             return None
         build_payload = dialect.build_payload
-        return lambda call: msgspec.json.encode(build_payload(call))
+        return lambda call: _json(build_payload(call))
     render: Render = compile_template(settings.body)
     encode = {"json": _json, "form": _form, "text": _text}[settings.body_format]
     return lambda call: encode(render(request_document(call)))
