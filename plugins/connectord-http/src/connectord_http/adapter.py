@@ -133,11 +133,11 @@ class HttpAdapter(Adapter):
         except NotConnected as error:
             raise self._concealed(error) from error
         except MappingFailed as failed:
-            return Rejected(self._concealer.hide(f"no request could be made of the action: {failed}"))
+            return Rejected(self._hide(f"no request could be made of the action: {failed}"))
         except TargetRefused as refused:
-            return Rejected(self._concealer.hide(f"nothing was sent there: {refused}"))
+            return Rejected(self._hide(f"nothing was sent there: {refused}"))
         if isinstance(outcome, Rejected):
-            return replace(outcome, reason=self._concealer.hide(outcome.reason))
+            return replace(outcome, reason=self._hide(outcome.reason))
         return outcome
 
     def read_callback(self, request: CallbackRequest) -> Response:
@@ -162,11 +162,11 @@ class HttpAdapter(Adapter):
         except NotConnected as error:
             raise self._concealed(error) from error
         except MappingFailed as failed:
-            raise NotConnected(self._concealer.hide(f"no poll could be made of the action: {failed}")) from failed
+            raise NotConnected(self._hide(f"no poll could be made of the action: {failed}")) from failed
         except TargetRefused as refused:
-            raise NotConnected(self._concealer.hide(f"the poll was not sent: {refused}")) from refused
+            raise NotConnected(self._hide(f"the poll was not sent: {refused}")) from refused
         if isinstance(response, Rejected):
-            return replace(response, reason=self._concealer.hide(response.reason))
+            return replace(response, reason=self._hide(response.reason))
         return response
 
     async def _send(self, request: PreparedRequest) -> Answer:
@@ -181,8 +181,11 @@ class HttpAdapter(Adapter):
             answer = await self._redirects.send(self._exchange, _bearing(request, token), limit=limit)
         return answer
 
+    def _hide(self, text: str) -> str:
+        return self._concealer.hide(text, *(() if self._tokens is None else self._tokens.values()))
+
     def _concealed(self, error: NotConnected) -> NotConnected:
-        return NotConnected(self._concealer.hide(str(error)), retry_after_seconds=error.retry_after_seconds)
+        return NotConnected(self._hide(str(error)), retry_after_seconds=error.retry_after_seconds)
 
     def _new_exchange(self, headers: dict[str, str]) -> Exchange:
         settings = self.settings

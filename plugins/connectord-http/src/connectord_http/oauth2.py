@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -19,6 +20,7 @@ from connectord_http.exchange import Exchange, PreparedRequest
 from connectord_http.request_settings import is_header_value
 
 LARGEST_ANSWER = 65_536
+_REMEMBERED = 4
 EARLY_SECONDS = 60.0
 """How long before its end a token is refreshed; a tenth of its life if that is less."""
 
@@ -43,6 +45,7 @@ class TokenSource:
         self._host = self._request.url.host
         self._lock = trio.Lock()
         self._token: Token | None = None
+        self._values: deque[str] = deque(maxlen=_REMEMBERED)
         self._finished = 0
         self._failure: NotConnected | None = None
 
@@ -61,6 +64,7 @@ class TokenSource:
                 raise NotConnected(str(self._failure), retry_after_seconds=self._failure.retry_after_seconds)
             try:
                 self._token = await self._fetch(now)
+                self._values.append(self._token.value)
                 self._failure = None
             except NotConnected as failure:
                 self._token, self._failure = None, failure
@@ -68,6 +72,10 @@ class TokenSource:
             finally:
                 self._finished += 1
             return self._token
+
+    def values(self) -> tuple[str, ...]:
+        """The tokens that attempts may still bear, so that they can be hidden."""
+        return tuple(self._values)
 
     def _is_good(self, refused: Token | None) -> bool:
         token = self._token
