@@ -32,6 +32,7 @@ from helpers.cancellation import cancel_after_steps
 from helpers.http_adapter import adapter_for, always
 from helpers.http_server import Request, Response, never_accept, refuse, serve
 
+
 async def failure_of(adapter: Adapter) -> str:
     with trio.fail_after(5), pytest.raises(NotConnected) as caught:
         await adapter.trigger(make_call())

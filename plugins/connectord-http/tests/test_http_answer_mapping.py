@@ -51,7 +51,7 @@ async def test_a_4xx_may_be_a_success() -> None:
 
 
 async def test_taken_by_a_condition() -> None:
-    mapping = {"taken_when": "status == 302", "reference": {"expr": 'headers.location'}}
+    mapping = {"taken_when": "status == 302", "reference": {"expr": "headers.location"}}
     answer = Response(status=302, headers={"Location": "/jobs/7"})
     assert await outcome_of(answer, **mapping) == Taken("/jobs/7")
 

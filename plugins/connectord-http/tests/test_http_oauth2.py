@@ -53,9 +53,7 @@ async def failure(adapter: HttpAdapter) -> NotConnected:
     return caught.value
 
 
-@pytest.mark.parametrize(
-    ("way", "method"), [("basic", "client_secret_basic"), ("body", "client_secret_post")]
-)
+@pytest.mark.parametrize(("way", "method"), [("basic", "client_secret_basic"), ("body", "client_secret_post")])
 async def test_a_token_is_fetched_and_used_again(way: str, method: str) -> None:
     server = TokenServer(methods=(method,))
     parameters = {"audience": "billing"}
@@ -183,9 +181,7 @@ def source(*bodies: bytes) -> tuple[TokenSource, FakeExchange]:
     return TokenSource(settings, exchange), exchange  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("life", "good_until"), [("3600", 3540.0), ('"600"', 540.0), ("10", 9.0), ("86400", 86340.0)]
-)
+@pytest.mark.parametrize(("life", "good_until"), [("3600", 3540.0), ('"600"', 540.0), ("10", 9.0), ("86400", 86340.0)])
 async def test_refreshed_before_it_expires(
     autojump_clock: trio.testing.MockClock, life: str, good_until: float
 ) -> None:

@@ -91,7 +91,9 @@ async def test_a_system_that_is_asked_by_post() -> None:
 
 async def test_the_conditions() -> None:
     assert await polled(json({"state": "DONE", "no": 1}), **MAPPING) == Succeeded({"no": 1})
-    assert await polled(json({"state": "FAILED", "text": "no vendor"}), **MAPPING) == Rejected("no vendor", {"no": None})
+    assert await polled(json({"state": "FAILED", "text": "no vendor"}), **MAPPING) == Rejected(
+        "no vendor", {"no": None}
+    )
     assert await polled(json({"state": "RUNNING", "step": "a", "percent": 5}), **MAPPING) == Progress("a", 5.0)
     assert await polled(json({}, 404), **MAPPING) == Rejected("the system gave no reason", {"no": None})
     assert await polled(json({"state": "QUEUED"}), **MAPPING) is None

@@ -112,7 +112,9 @@ async def test_text() -> None:
 
 
 async def test_a_string_is_a_literal_whatever_stands_in_it() -> None:
-    request, _ = await send(body={"a": "action.id", "b": "{action.id}", "c": "{ expr = 'x' }"}, query={"q": "action.id"})
+    request, _ = await send(
+        body={"a": "action.id", "b": "{action.id}", "c": "{ expr = 'x' }"}, query={"q": "action.id"}
+    )
     assert request.json() == {"a": "action.id", "b": "{action.id}", "c": "{ expr = 'x' }"}
     assert request.target == "/jobs?q=action.id"
 
