@@ -240,7 +240,7 @@ def test_what_passes_is_globally_routable_ipv4(number: int) -> None:
     address = ipaddress.IPv4Address(number)
     if passes(address):
         assert address.is_global
-        assert not (address.is_multicast or address.is_private or address.is_reserved)
+        assert not any((address.is_multicast, address.is_private, address.is_reserved))
 
 
 @given(st.integers(0, 2**128 - 1) | st.integers(0x2000 << 112, (0x4000 << 112) - 1))
@@ -249,7 +249,7 @@ def test_what_passes_is_globally_routable_ipv6(number: int) -> None:
     if passes(address):
         assert address.is_global
         assert number >> 125 == 1
-        assert not (address.is_multicast or address.ipv4_mapped or address.sixtofour or address.teredo)
+        assert not any((address.is_multicast, address.ipv4_mapped, address.sixtofour, address.teredo))
 
 
 @given(st.text(max_size=30) | st.from_regex(r"[0-9a-fx.:%]{1,20}", fullmatch=True))

@@ -78,7 +78,7 @@ TO_LOOPBACK = [
     "http://%31%32%37.0.0.1:{port}/",
     "http://127%2e0%2e0%2e1:{port}/",
     "http://127。0。0。1:{port}/",
-    "http://１２７.0.0.1:{port}/",
+    "http://\uff11\uff12\uff17.0.0.1:{port}/",
     "http://①②⑦.0.0.1:{port}/",
     "http://ⓛⓞⓒⓐⓛⓗⓞⓢⓣ:{port}/",
     "http://loca\u00adlhost:{port}/",

@@ -77,9 +77,12 @@ async def proxy(wants: str | None = None) -> AsyncGenerator[Proxy, None]:
 
 async def test_plain_requests_are_forwarded() -> None:
     seen = Recorder()
-    async with serve(seen) as url, proxy() as through:
-        async with adapter_for(f"{url}/jobs", proxy=f"http://127.0.0.1:{through.port}") as adapter:
-            assert await adapter.trigger(make_call()) == Taken()
+    async with (
+        serve(seen) as url,
+        proxy() as through,
+        adapter_for(f"{url}/jobs", proxy=f"http://127.0.0.1:{through.port}") as adapter,
+    ):
+        assert await adapter.trigger(make_call()) == Taken()
     assert through.heads[0].startswith(f"POST {url}/jobs HTTP/1.1\r\n".encode())
     assert seen.only.target == "/jobs"
 
