@@ -162,3 +162,15 @@ async def test_the_enate_dialect_under_a_mapping() -> None:
         adapter_for(url, dialect="enate", response={"failure_when": "status == 299"}) as adapter,
     ):
         assert await adapter.trigger(make_call()) == Succeeded({"a": 1})
+
+
+async def test_a_reference_is_kept_whole_or_not_at_all() -> None:
+    mapping = {"reference": {"expr": "headers.location"}, "taken_when": "true"}
+    long = "/jobs/" + "7" * 1_000
+    assert await outcome_of(Response(status=201, headers={"Location": long}), **mapping) == Taken(long)
+    assert await outcome_of(json({"id": "x" * 4_096}, 202), reference=None) == Taken("x" * 4_096)
+    assert await outcome_of(json({"id": "x" * 4_097, "reference": "r"}, 202), reference=None) == Taken("r")
+    for job in ("x" * 4_097, "a\nb", ["a"]):
+        # it cannot be kept: rule 12's own
+        found = await outcome_of(json({"job": job, "id": "J-1"}), taken_when="true", reference={"expr": "body.job"})
+        assert found == Taken("J-1")

@@ -65,7 +65,7 @@ class HttpAdapter(Adapter):
         self._requests = RequestMapping(settings, dialect, extra_query=query)
         self._judge: Callable[..., Outcome] = partial(judge, dialect=dialect)
         if settings.response is not None:
-            self._judge = MappedAnswers(settings.response, dialect, system=context.system).judge
+            self._judge = MappedAnswers(settings.response, dialect, system=context.system, hide=self._hide).judge
         self._read_callback: Callable[[CallbackRequest], Response] = lambda request: dialect.read_callback(request.body)
         if settings.callback is not None:
             self._read_callback = MappedCallbacks(settings.callback).read
@@ -75,7 +75,7 @@ class HttpAdapter(Adapter):
                 RequestMapping(
                     settings.poll, dialect, headers=literal_headers(settings.poll), extra_query=query, with_key=False
                 ),
-                PolledAnswers(settings.poll, dialect, system=context.system),
+                PolledAnswers(settings.poll, dialect, system=context.system, hide=self._hide),
             )
         webhooks = settings.webhooks
         signing = [decode_secret(secret.get_secret_value()) for secret in webhooks.sign_with]

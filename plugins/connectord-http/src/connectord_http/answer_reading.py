@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import structlog
-from connectord.adapters import NO_REASON_GIVEN, NotConnected, Outcome, Rejected, Succeeded, Taken
+from connectord.adapters import NotConnected, Outcome, Rejected, Taken
 
-from connectord_http.answers import Answer, judge, status_line, wished_seconds
+from connectord_http.answers import Answer, judge
 from connectord_http.conditions import Conditions
 from connectord_http.dialects import Dialect
 from connectord_http.documents import decode_json
@@ -33,10 +34,14 @@ class MappedAnswers:
     """Judges answers by the conditions of a :class:`ResponseSettings`, and by rule 12 where none holds.
 
     A mapping that cannot be applied to an answer is not used: rule 12 stands, and what the attempt comes to says so.
+    ``hide`` takes secrets out of what is logged.
     """
 
-    def __init__(self, settings: ResponseSettings, dialect: Dialect, *, system: str) -> None:
+    def __init__(
+        self, settings: ResponseSettings, dialect: Dialect, *, system: str, hide: Callable[[str], str]
+    ) -> None:
         self._dialect = dialect
+        self._hide = hide
         self._system = system
         self._conditions = Conditions(
             {name: getattr(settings, name) for name in ("not_now_when", "failure_when", "success_when", "taken_when")}
@@ -49,25 +54,29 @@ class MappedAnswers:
         try:
             return self._mapped(answer, document, now)
         except MappingFailed as failed:
-            log.warning("an answer could not be mapped", system=self._system, status=answer.status, error=str(failed))
+            log.warning(
+                "an answer could not be mapped",
+                system=self._system,
+                status=answer.status,
+                error=self._hide(str(failed)),
+            )
             return self._by_rule_12(answer, str(failed), now)
 
     def _mapped(self, answer: Answer, document: dict[str, Any], now: float) -> Outcome:
         values = self._values
         match self._conditions.first(document):
             case "not_now_when":
-                message = values.text("reason", document) or f"{status_line(answer.status)}, which means 'not now' here"
-                raise NotConnected(message, retry_after_seconds=wished_seconds(answer, now=now))
+                raise values.not_now(answer, document, now=now)
             case "failure_when":
-                return Rejected(values.text("reason", document) or NO_REASON_GIVEN, values.data(document))
+                return values.rejected(document)
             case "success_when":
-                return Succeeded(values.data(document))
+                return values.succeeded(document)
             case "taken_when":
-                return Taken(values.text("reference", document))
+                return Taken(values.reference(document))
         outcome = judge(answer, self._dialect, now=now)
         match outcome:
             case Taken():
-                return Taken(values.text("reference", document) or outcome.reference)
+                return Taken(values.reference(document) or outcome.reference)
             case Rejected() if not 200 <= answer.status < 400:
                 return Rejected(values.text("reason", document) or outcome.reason, values.data(document))
         return outcome

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from connectord.adapters import (
-    NO_REASON_GIVEN,
-    CallbackRequest,
-    InvalidCallback,
-    Progress,
-    Rejected,
-    Response,
-    Succeeded,
-)
+from connectord.adapters import CallbackRequest, InvalidCallback, Response
 
 from connectord_http.conditions import Conditions
 from connectord_http.documents import decode_json
@@ -34,15 +26,14 @@ class MappedCallbacks:
             document = {"headers": dict(request.headers), "body": decode_json(request.body)}
         except ValueError as error:
             raise InvalidCallback(f"the body is not JSON: {error}") from error
-        values = self._values
         try:
             match self._conditions.first(document):
                 case "failure_when":
-                    return Rejected(values.text("reason", document) or NO_REASON_GIVEN, values.data(document))
+                    return self._values.rejected(document)
                 case "success_when":
-                    return Succeeded(values.data(document))
+                    return self._values.succeeded(document)
                 case "progress_when":
-                    return Progress(values.text("text", document), values.percent(document))
+                    return self._values.progress(document)
         except MappingFailed as failed:
             raise InvalidCallback(f"the body does not fit: {failed}") from failed
         raise InvalidCallback("the body is neither a success nor a failure nor progress, as this system is configured")

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import structlog
-from connectord.adapters import (
-    NO_REASON_GIVEN,
-    InvalidCallback,
-    NotConnected,
-    Progress,
-    Rejected,
-    Response,
-    Succeeded,
-)
+from connectord.adapters import InvalidCallback, NotConnected, Response
 
 from connectord_http.answer_reading import answer_document
 from connectord_http.answers import Answer, status_line, wished_seconds
@@ -29,11 +22,13 @@ log = structlog.get_logger()
 class PolledAnswers:
     """Judges answers to polls by the conditions of a :class:`PollSettings`.
 
-    The system has the action: only what an answer says of it decides, never that a question was refused.
+    The system has the action: only what an answer says of it decides, never that a question was refused. ``hide``
+    takes secrets out of what is logged.
     """
 
-    def __init__(self, settings: PollSettings, dialect: Dialect, *, system: str) -> None:
+    def __init__(self, settings: PollSettings, dialect: Dialect, *, system: str, hide: Callable[[str], str]) -> None:
         self._dialect = dialect
+        self._hide = hide
         self._system = system
         self._conditions = Conditions(
             {
@@ -55,7 +50,7 @@ class PolledAnswers:
             if name is not None:
                 return self._mapped(name, answer, document, now)
         except MappingFailed as failed:
-            log.warning("a polled answer could not be mapped", system=self._system, error=str(failed))
+            log.warning("a polled answer could not be mapped", system=self._system, error=self._hide(str(failed)))
             words = f" ({failed})"
         if not 200 <= answer.status < 300:
             message = f"the poll was answered with {status_line(answer.status)}{words}"
@@ -66,13 +61,11 @@ class PolledAnswers:
             return None
 
     def _mapped(self, name: str, answer: Answer, document: dict[str, Any], now: float) -> Response | None:
-        values = self._values
         match name:
             case "not_now_when":
-                message = values.text("reason", document) or f"{status_line(answer.status)}, which means 'not now' here"
-                raise NotConnected(message, retry_after_seconds=wished_seconds(answer, now=now))
+                raise self._values.not_now(answer, document, now=now)
             case "failure_when":
-                return Rejected(values.text("reason", document) or NO_REASON_GIVEN, values.data(document))
+                return self._values.rejected(document)
             case "success_when":
-                return Succeeded(values.data(document))
-        return Progress(values.text("text", document), values.percent(document))
+                return self._values.succeeded(document)
+        return self._values.progress(document)

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from connectord.adapters import NO_REASON_GIVEN, NotConnected, Progress, Rejected, Succeeded
 
+from connectord_http.answers import Answer, is_reference, status_line, wished_seconds
 from connectord_http.documents import plain
 from connectord_http.expressions import MappingFailed
 from connectord_http.templates import Template, as_text, compile_template
@@ -19,6 +21,23 @@ class Values:
         self._renders = {
             name: compile_template(template) for name, template in templates.items() if template is not None
         }
+
+    def succeeded(self, document: Any) -> Succeeded:
+        """A successful response. Raises :class:`MappingFailed`, as what follows does."""
+        return Succeeded(self.data(document))
+
+    def rejected(self, document: Any) -> Rejected:
+        """An unsuccessful response."""
+        return Rejected(self.text("reason", document) or NO_REASON_GIVEN, self.data(document))
+
+    def progress(self, document: Any) -> Progress:
+        """A heartbeat."""
+        return Progress(self.text("text", document), self.percent(document))
+
+    def not_now(self, answer: Answer, document: Any, *, now: float) -> NotConnected:
+        """What to raise for an answer that says 'not now'. ``now`` is in seconds since the epoch."""
+        message = self.text("reason", document) or f"{status_line(answer.status)}, which means 'not now' here"
+        return NotConnected(message, retry_after_seconds=wished_seconds(answer, now=now))
 
     def data(self, document: Any) -> dict[str, Any]:
         """Custom data; empty where there is none. Raises :class:`MappingFailed` if it is no object."""
@@ -37,6 +56,16 @@ class Values:
         except ValueError:
             text = msgspec.json.encode(value).decode()
         return None if text is None else plain(text) or None
+
+    def reference(self, document: Any) -> str | None:
+        """The system's own name for the work, whole or not at all: a piece of it would be another one's."""
+        try:
+            text = as_text(self._render("reference", document))
+        except ValueError as error:
+            raise MappingFailed(f"reference {error}") from None
+        if text and not is_reference(text):
+            raise MappingFailed("reference is too long, or has control characters")
+        return text or None
 
     def percent(self, document: Any) -> float | None:
         """How far the work has got, from 0 to 100. Raises :class:`MappingFailed` if it is anything else."""
