@@ -176,7 +176,7 @@ def test_secrets_may_stand_anywhere_in_a_mapping(tmp_path: Path) -> None:
     assert settings.body.tree == {"deep": [{"key": "hunter2-hunter2"}]}
     assert settings.query["env"].tree == "test"
     adapter = HttpAdapter(settings, make_adapter("http://unused.example").context)
-    assert adapter._hide("a hunter2-hunter2 b test") == "a ********** b test"
+    assert adapter._sender.hide("a hunter2-hunter2 b test") == "a ********** b test"
 
 
 def test_the_same_file_twice_is_the_same_configuration(tmp_path: Path, environ: dict[str, str]) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from connectord import __version__
 from connectord.adapters import (
     Adapter,
     AdapterContext,
@@ -19,24 +18,19 @@ from connectord.adapters import (
     Response,
     TargetRefused,
 )
-from connectord.address_guard import AddressGuard, Lookup, look_up, parse_network
+from connectord.address_guard import Lookup, look_up
 
 from connectord_http.answer_reading import MappedAnswers
-from connectord_http.answers import Answer, judge
+from connectord_http.answers import judge
 from connectord_http.callback_reading import MappedCallbacks
-from connectord_http.credentials import Concealer, credential_headers, credential_query, literal_headers
+from connectord_http.credentials import credential_query, literal_headers
 from connectord_http.dialects import DIALECTS
-from connectord_http.exchange import Exchange, PreparedRequest, TimeLimits
 from connectord_http.expressions import MappingFailed
-from connectord_http.oauth2 import Token, TokenSource
 from connectord_http.poll_reading import PolledAnswers
-from connectord_http.redirects import Redirects
 from connectord_http.requests import RequestMapping
+from connectord_http.sender import Sender
 from connectord_http.settings import HttpSettings
-from connectord_http.tls import make_context
-from connectord_http.webhooks import Signer, Verifier, decode_secret
-
-_UNAUTHORIZED = 401
+from connectord_http.webhooks import Signer, Verifier, decode_secrets
 
 
 class HttpAdapter(Adapter):
@@ -60,68 +54,35 @@ class HttpAdapter(Adapter):
     ) -> None:
         super().__init__(settings, context)
         self._now = now
-        dialect = DIALECTS[settings.dialect]
+        self._sender = Sender(settings, context.network, now=now, lookup=lookup)
+        webhooks = settings.webhooks
+        self._signer = Signer(decode_secrets(webhooks.sign_with), now) if webhooks.sign_with else None
+        self._verifier: Verifier | None = None
+        if webhooks.verify_with:
+            self._verifier = Verifier(decode_secrets(webhooks.verify_with), now, webhooks.tolerance / 1000)
+        self._prepare_mappings(settings)
+
+    def _prepare_mappings(self, settings: HttpSettings) -> None:
+        dialect, system, hide = DIALECTS[settings.dialect], self.context.system, self._sender.hide
         query = credential_query(settings)
         self._requests = RequestMapping(settings, dialect, extra_query=query)
         self._judge: Callable[..., Outcome] = partial(judge, dialect=dialect)
         if settings.response is not None:
-            self._judge = MappedAnswers(settings.response, dialect, system=context.system, hide=self._hide).judge
+            self._judge = MappedAnswers(settings.response, dialect, system=system, hide=hide).judge
         self._read_callback: Callable[[CallbackRequest], Response] = lambda request: dialect.read_callback(request.body)
         if settings.callback is not None:
             self._read_callback = MappedCallbacks(settings.callback).read
         self._polls: tuple[RequestMapping, PolledAnswers] | None = None
-        if settings.poll is not None:
-            self._polls = (
-                RequestMapping(
-                    settings.poll, dialect, headers=literal_headers(settings.poll), extra_query=query, with_key=False
-                ),
-                PolledAnswers(settings.poll, dialect, system=context.system, hide=self._hide),
-            )
-        webhooks = settings.webhooks
-        signing = [decode_secret(secret.get_secret_value()) for secret in webhooks.sign_with]
-        self._signer = Signer(signing, now) if signing else None
-        verifying = [decode_secret(secret.get_secret_value()) for secret in webhooks.verify_with]
-        self._verifier = Verifier(verifying, now, webhooks.tolerance / 1000) if verifying else None
-        self._concealer = Concealer(settings)
-        self._lookup = lookup
-        self._exchange = self._new_exchange(
-            {
-                "Accept": "application/json, */*",
-                "Accept-Encoding": "identity",
-                **literal_headers(settings),
-                **credential_headers(settings),
-            }
-        )
-        named = [*settings.headers, *([] if settings.poll is None else settings.poll.headers)]
-        own = () if settings.auth is None or settings.auth.header is None else (settings.auth.header,)
-        self._redirects = Redirects(
-            settings.follow_redirects,
-            ("Authorization", "Cookie", *named, *own),
-            only_same_origin=settings.client_certificate is not None,
-        )
-        self._tokens: TokenSource | None = None
-        self._token_exchange: Exchange | None = None
-        if settings.auth is not None and settings.auth.oauth2 is not None:
-            self._token_exchange = self._new_exchange({"Accept-Encoding": "identity"})
-            self._tokens = TokenSource(settings.auth.oauth2, self._token_exchange)
+        poll = settings.poll
+        if poll is not None:
+            questions = RequestMapping(poll, dialect, headers=literal_headers(poll), extra_query=query, with_key=False)
+            self._polls = questions, PolledAnswers(poll, dialect, system=system, hide=hide)
 
     async def open(self) -> None:
-        settings = self.settings
-        verify = make_context(
-            verify=settings.verify_tls,
-            ca_file=settings.ca_file,
-            certificate=settings.client_certificate,
-            key=settings.client_key,
-            password=settings.client_key_password,
-        )
-        self._exchange.open(verify)
-        if self._token_exchange is not None:
-            self._token_exchange.open(verify)
+        self._sender.open()
 
     async def close(self) -> None:
-        await self._exchange.close()
-        if self._token_exchange is not None:
-            await self._token_exchange.close()
+        await self._sender.close()
 
     async def trigger(self, call: Call) -> Outcome:
         try:
@@ -129,15 +90,15 @@ class HttpAdapter(Adapter):
             if self._signer is not None:
                 signature = self._signer.sign(call.action_id, request.content or b"")
                 request = replace(request, headers={**request.headers, **signature})
-            outcome = self._judge(await self._send(request), now=self._now())
+            outcome = self._judge(await self._sender.send(request), now=self._now())
         except NotConnected as error:
             raise self._concealed(error) from error
         except MappingFailed as failed:
-            return Rejected(self._hide(f"no request could be made of the action: {failed}"))
+            return Rejected(self._sender.hide(f"no request could be made of the action: {failed}"))
         except TargetRefused as refused:
-            return Rejected(self._hide(f"nothing was sent there: {refused}"))
+            return Rejected(self._sender.hide(f"nothing was sent there: {refused}"))
         if isinstance(outcome, Rejected):
-            return replace(outcome, reason=self._hide(outcome.reason))
+            return replace(outcome, reason=self._sender.hide(outcome.reason))
         return outcome
 
     def read_callback(self, request: CallbackRequest) -> Response:
@@ -156,48 +117,18 @@ class HttpAdapter(Adapter):
         """
         if self._polls is None:
             raise RuntimeError("poll() was called, but there is no table poll in the settings")
-        requests, answers = self._polls
+        questions, answers = self._polls
         try:
-            response = answers.judge(await self._send(requests.build(call)), now=self._now())
+            response = answers.judge(await self._sender.send(questions.build(call)), now=self._now())
         except NotConnected as error:
             raise self._concealed(error) from error
         except MappingFailed as failed:
-            raise NotConnected(self._hide(f"no poll could be made of the action: {failed}")) from failed
+            raise NotConnected(self._sender.hide(f"no poll could be made of the action: {failed}")) from failed
         except TargetRefused as refused:
-            raise NotConnected(self._hide(f"the poll was not sent: {refused}")) from refused
+            raise NotConnected(self._sender.hide(f"the poll was not sent: {refused}")) from refused
         if isinstance(response, Rejected):
-            return replace(response, reason=self._hide(response.reason))
+            return replace(response, reason=self._sender.hide(response.reason))
         return response
 
-    async def _send(self, request: PreparedRequest) -> Answer:
-        limit = self.settings.max_response_bytes
-        if self._tokens is None:
-            return await self._redirects.send(self._exchange, request, limit=limit)
-        token = await self._tokens.get(now=self._now())
-        answer = await self._redirects.send(self._exchange, _bearing(request, token), limit=limit)
-        if answer.status == _UNAUTHORIZED:
-            # it was refused, so it was not done: once more with a fresh token, and with the same idempotency key
-            token = await self._tokens.get(refused=token, now=self._now())
-            answer = await self._redirects.send(self._exchange, _bearing(request, token), limit=limit)
-        return answer
-
-    def _hide(self, text: str) -> str:
-        return self._concealer.hide(text, *(() if self._tokens is None else self._tokens.values()))
-
     def _concealed(self, error: NotConnected) -> NotConnected:
-        return NotConnected(self._hide(str(error)), retry_after_seconds=error.retry_after_seconds)
-
-    def _new_exchange(self, headers: dict[str, str]) -> Exchange:
-        settings = self.settings
-        proxy = settings.proxy
-        return Exchange(
-            self.context.network,
-            limits=TimeLimits(settings.connect_timeout, settings.read_timeout),
-            headers={"User-Agent": f"connectord/{__version__}", **headers},
-            guard=AddressGuard([parse_network(network) for network in settings.allow], lookup=self._lookup),
-            proxy=None if proxy is None else proxy.get_secret_value(),
-        )
-
-
-def _bearing(request: PreparedRequest, token: Token) -> PreparedRequest:
-    return replace(request, headers={**request.headers, "Authorization": f"Bearer {token.value}"})
+        return NotConnected(self._sender.hide(str(error)), retry_after_seconds=error.retry_after_seconds)

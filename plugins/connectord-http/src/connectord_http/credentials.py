@@ -15,6 +15,7 @@ from connectord_http.settings import HttpSettings
 from connectord_http.templates import Template, secrets_in
 
 _SHORTEST_HIDDEN = 6
+_HARMLESS = frozenset({"accept", "accept-encoding", "accept-language", "content-type", "user-agent"})
 
 
 def basic(username: str, password: str) -> str:
@@ -49,6 +50,16 @@ def literal_headers(settings: RequestSettings) -> dict[str, str]:
         for name, value in settings.headers.items()
         if isinstance(value, pydantic.SecretStr)
     }
+
+
+def secret_headers(settings: HttpSettings) -> set[str]:
+    """The headers, in lower case, that another origin than the system's must not see."""
+    named = [
+        *settings.headers,
+        *([] if settings.poll is None else settings.poll.headers),
+        *credential_headers(settings),
+    ]
+    return {"authorization", "cookie", *(name.lower() for name in named)} - _HARMLESS
 
 
 class Concealer:

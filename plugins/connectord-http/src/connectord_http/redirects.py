@@ -23,8 +23,8 @@ _PORTS = {"http": 80, "https": 443}
 class Redirects:
     """How redirects are followed.
 
-    ``most`` is how many in a row. ``secret_headers`` are left out where one leads to another origin. With
-    ``only_same_origin`` it may not, for a TLS client certificate cannot be left out.
+    ``most`` is how many in a row. ``secret_headers``, in lower case, are left out where one leads to another origin.
+    With ``only_same_origin`` it may not, for a TLS client certificate cannot be left out.
     """
 
     most: int
@@ -54,8 +54,8 @@ class Redirects:
             # repeated without its body the action would be lost, and with it done where nobody asked for it
             raise TargetRefused(f"{where}: a {request.method} is repeated elsewhere for 307 and 308 only")
         try:
-            # relative to the URL as it was sent, so what could mislead a parser is looked for before they are joined
-            url = parse_foreign_url(location if "://" in location else str(request.url.join(_sound(location))))
+            # joining changes the text, so what could mislead a parser is looked for before
+            url = parse_foreign_url(str(request.url.join(_sound(location))))
         except (MappingFailed, httpx.InvalidURL) as error:
             raise TargetRefused(f"{where}: {error}") from error
         if request.url.scheme == "https" and url.scheme != "https":
@@ -65,9 +65,8 @@ class Redirects:
             return hop
         if self.only_same_origin:
             raise TargetRefused(f"{where}: the client certificate is not for another origin")
-        secret = {name.lower() for name in self.secret_headers}
-        kept = {name: value for name, value in request.headers.items() if name.lower() not in secret}
-        return replace(hop, headers=kept, without=secret)
+        kept = {name: value for name, value in request.headers.items() if name.lower() not in self.secret_headers}
+        return replace(hop, headers=kept, without=self.secret_headers)
 
 
 def _sound(location: str) -> str:

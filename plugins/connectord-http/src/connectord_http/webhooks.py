@@ -13,6 +13,7 @@ import hmac
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+import pydantic
 from connectord.adapters import CallbackNotAllowed
 
 PREFIX = "whsec_"
@@ -36,6 +37,11 @@ def decode_secret(text: str) -> bytes:
         wanted = f"{_FEWEST_BYTES} to {_MOST_BYTES} bytes long"
         raise ValueError(f"must be a secret of Standard Webhooks, {wanted}; this one has {len(key)}")
     return key
+
+
+def decode_secrets(secrets: Sequence[pydantic.SecretStr]) -> list[bytes]:
+    """The key in each of ``secrets``."""
+    return [decode_secret(secret.get_secret_value()) for secret in secrets]
 
 
 class Signer:
