@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ssl
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from connectord.adapters import AdapterContext, NotConnected, Rejected, Taken
 from connectord_http.adapter import HttpAdapter
 from connectord_http.settings import HttpSettings
 from helpers.calls import make_call
+from helpers.cancellation import cancel_after_steps
 from helpers.http_adapter import Recorder, Resolver, Trap, adapter_for
 from helpers.http_server import Response, refuse, serve
 
@@ -274,6 +276,22 @@ async def test_a_placeholder_in_the_target_cannot_break_out(template: str, data:
         outcome = await adapter.trigger(make_call(data=data))
     assert isinstance(outcome, Rejected)
     assert resolver.asked == []
+
+
+async def test_cancelled_at_any_await_the_next_attempt_works() -> None:
+    async with serve(Recorder(Response(status=307, headers={"Location": "/b"}), Response(status=202))) as url:
+        port = int(url.rpartition(":")[2])
+        settings = {"allow": ["127.0.0.0/8"], "follow_redirects": 1, "lookup": Resolver(["127.0.0.5", "127.0.0.1"])}
+        for steps in range(1, 100):
+            async with adapter_for("http://h.example:{action.data.port}/", **settings) as adapter:
+                with cancel_after_steps(steps) as scope:
+                    await adapter.trigger(make_call(data={"port": port}))
+                with trio.fail_after(5):
+                    assert await adapter.trigger(make_call(data={"port": port})) == Taken()
+            if not scope.cancelled_caught:
+                break
+        assert 3 < steps < 99
+    gc.collect()
 
 
 async def test_a_literal_target_is_the_operators_word() -> None:

@@ -136,6 +136,8 @@ async def test_a_literal_that_looks_like_an_expression_is_written_as_one() -> No
         ("/a/.{action.data.x}/b", {"x": "."}, '".." in its path'),
         ("/{action.data.x}", {"x": "..;a"}, '".." in its path'),
         ("/{action.data.x}", {"x": "%2e%2e"}, '".." in its path'),
+        ("/{action.data.x}", {"x": "a/../b"}, '".." in its path'),
+        ("/{action.data.x}", {"x": "a\\..\\b"}, '".." in its path'),
         ("/{action.data.x}", {"x": "\ud800"}, "no valid text"),
         ("/{abs(action.data.x)}", {"x": "a"}, "failed"),
         ("/{action.data.x}", {"x": "a" * 9_000}, "too long"),

@@ -64,7 +64,9 @@ class Conditions:
                     # made once, and only of what is asked for: a large body takes its time to convert
                     context = cel.Context({key: document[key] for key in self._variables if key in document})
                 holds = program.execute(context)
-            except Exception as error:  # noqa: BLE001 - KeyError, TypeError, RuntimeError, whatever the data provoke
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - whatever the data provoke; a panic in Rust is no Exception
                 raise MappingFailed(f"{name} could not be evaluated: {_words(error)}") from None
             if not isinstance(holds, bool):
                 raise MappingFailed(f"{name} could not be evaluated: it is {_shown(holds)}, neither true nor false")
@@ -78,7 +80,7 @@ def _parse_error(text: str) -> str:
     return f"{one_line(found[2])} (column {found[1]})" if found else one_line(text)
 
 
-def _words(error: Exception) -> str:
+def _words(error: BaseException) -> str:
     if isinstance(error, KeyError):
         return f"there is no {error.args[0]!r}" if error.args else "a key is missing"
     return one_line(str(error)) or type(error).__name__

@@ -65,6 +65,10 @@ def check_url_template(text: str, roots: Collection[str]) -> str:
         raise ValueError("a placeholder stands in braces, as in {action.id}, with no braces inside")
     if _PLACEHOLDER.search(text.partition("://")[0]) or "://" not in text:
         raise ValueError('must begin with "http://" or "https://"; for a whole URL write url = { expr = "..." }')
+    if not filled.isascii() or _MISLEADING.search(filled):
+        raise ValueError(
+            "must be plain ASCII without spaces where it has a placeholder: write %20, or xn--... for a host"
+        )
     if any(_is_dots(segment) for segment in _path(filled).split("/")):
         raise ValueError('may not have "." or ".." in its path beside a placeholder')
     check_url(filled)
@@ -172,5 +176,6 @@ def _path(url: str) -> str:
 
 
 def _is_dots(segment: str) -> bool:
-    # a segment may carry parameters, and servers differ in when they decode
-    return unquote(unquote(segment)).partition(";")[0] in (".", "..")
+    # servers differ in when they decode, what they take for a slash, and whether a segment may carry parameters
+    parts = re.split(r"[/\\]", unquote(unquote(segment)))
+    return any(part.partition(";")[0] in (".", "..") for part in parts)
