@@ -30,7 +30,11 @@ _LONGEST_PIECE = 4
 
 
 class SecretText(str):
-    """A secret where it was put into settings, so that a model that takes any text can tell it from the others."""
+    """A secret where it was put into settings, so that a validator that takes any text can tell it from the others.
+
+    A field that pydantic validates as ``str`` or ``SecretStr`` holds a plain string. Encoders such as msgspec take no
+    subclass of one, so whoever keeps this hands out ``str(secret)``.
+    """
 
     __slots__ = ()
 

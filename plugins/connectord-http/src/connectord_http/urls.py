@@ -28,6 +28,11 @@ _LONGEST = 8_192
 
 def check_url(text: str) -> str:
     """``text`` itself, if it is an http or https URL without placeholders. Raises :class:`ValueError`."""
+    _parse(text)
+    return text
+
+
+def _parse(text: str) -> httpx.URL:
     try:
         url = httpx.URL(text)
         # as the resolver will do it, where an error would come too late
@@ -45,7 +50,7 @@ def check_url(text: str) -> str:
             "must not hold a user name or a password: put them into auth, "
             'as in auth.basic = { username = "ada", password = { credential = "NAME" } }'
         )
-    return text
+    return url
 
 
 def check_url_template(text: str, roots: Collection[str]) -> str:
@@ -127,10 +132,10 @@ def parse_foreign_url(text: str) -> httpx.URL:
     if len(text) > _LONGEST or not text.isascii() or _MISLEADING.search(text):
         raise MappingFailed("the url is too long, or has a space, a backslash or a character that is not ASCII")
     try:
-        check_url(text)
+        # a fragment is none of the server's business
+        return _parse(text.partition("#")[0])
     except ValueError as error:
         raise MappingFailed(f"the url {error}") from None
-    return httpx.URL(text).copy_with(fragment=None)
 
 
 def _fill(expression: str, value: Any) -> str:
