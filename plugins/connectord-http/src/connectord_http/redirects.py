@@ -23,8 +23,8 @@ _PORTS = {"http": 80, "https": 443}
 class Redirects:
     """How redirects are followed.
 
-    ``most`` is how many in a row. ``secret_headers``, in lower case, are left out where one leads to another origin.
-    With ``only_same_origin`` it may not, for a TLS client certificate cannot be left out.
+    ``most`` is how many in a row, 1 or more. ``secret_headers``, in lower case, are left out where one leads to
+    another origin. With ``only_same_origin`` it may not, for a TLS client certificate cannot be left out.
     """
 
     most: int
@@ -35,11 +35,11 @@ class Redirects:
         """The answer to ``request``, or the one that its redirects lead to.
 
         Raises what :meth:`Exchange.send_once` does, and :class:`TargetRefused` for a redirect that is not followed;
-        one that is no redirect, or while ``most`` is 0, is an answer like any other.
+        one that is no redirect is an answer like any other.
         """
         answer = await exchange.send_once(request, limit=limit)
         followed = 0
-        while self.most and answer.status in (*_REPEAT, *_MOVED) and "location" in answer.headers:
+        while answer.status in (*_REPEAT, *_MOVED) and "location" in answer.headers:
             followed += 1
             if followed > self.most:
                 raise TargetRefused(f"there were more than {self.most} redirects in a row")

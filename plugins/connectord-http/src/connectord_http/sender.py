@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 from connectord import __version__
 from connectord.adapters import Network
@@ -31,11 +32,15 @@ class Sender:
         self._concealer = Concealer(settings)
         headers = {"Accept": "application/json, */*", **literal_headers(settings), **credential_headers(settings)}
         self._exchange = self._new_exchange(headers)
-        self._redirects = Redirects(
-            settings.follow_redirects,
-            secret_headers(settings),
-            only_same_origin=settings.client_certificate is not None,
-        )
+        limit = settings.max_response_bytes
+        self._follow: Callable[[PreparedRequest], Awaitable[Answer]] = partial(self._exchange.send_once, limit=limit)
+        if settings.follow_redirects:
+            redirects = Redirects(
+                settings.follow_redirects,
+                secret_headers(settings),
+                only_same_origin=settings.client_certificate is not None,
+            )
+            self._follow = partial(redirects.send, self._exchange, limit=limit)
         self._tokens: TokenSource | None = None
         self._token_exchange: Exchange | None = None
         if settings.auth is not None and settings.auth.oauth2 is not None:
@@ -81,9 +86,6 @@ class Sender:
     def hide(self, text: str) -> str:
         """``text`` without the secrets that the system was sent, and may have quoted."""
         return self._concealer.hide(text, *(() if self._tokens is None else self._tokens.values()))
-
-    async def _follow(self, request: PreparedRequest) -> Answer:
-        return await self._redirects.send(self._exchange, request, limit=self._settings.max_response_bytes)
 
     def _new_exchange(self, headers: dict[str, str]) -> Exchange:
         settings = self._settings
