@@ -24,6 +24,8 @@
     ├── AdapterError              something about an adapter or a plugin
     │   ├── NotConnected            rule 12: the attempt failed to connect; raised by adapters
     │   ├── InvalidCallback         a callback's body cannot be read; raised by adapters
+    │   ├── CallbackNotAllowed      a callback without a valid signature; raised by adapters
+    │   ├── TargetRefused           an address that an action's data or a redirect named is not allowed
     │   └── PluginRefused           a plugin could not be loaded
     └── ControlError              a client of the control socket
         ├── DaemonUnreachable       nobody listens there (connectorctl exits 3)
@@ -189,6 +191,17 @@ class NotConnected(AdapterError):
 
 class InvalidCallback(AdapterError):
     """A callback's body cannot be read as a response. The message is sent back to the caller with HTTP 400."""
+
+
+class CallbackNotAllowed(AdapterError):
+    """A callback does not prove who sent it, as where its signature is missing or wrong.
+
+    The message is sent back to the caller with HTTP 401, so it must not help to forge one.
+    """
+
+
+class TargetRefused(AdapterError):
+    """A target that an action's data or a redirect named must not be connected to; the message says why."""
 
 
 class PluginRefused(AdapterError):

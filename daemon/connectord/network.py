@@ -24,7 +24,7 @@ that crosses such a close on the wire is lost."""
 DEFAULT_MAX_IDLE = 1000
 """How many idle connections one transport keeps: as many as a lane may have attempts in flight."""
 
-_Origin: TypeAlias = tuple[str, str, int | None]
+_Origin: TypeAlias = tuple[str, str, int | None, str | None]
 
 
 class SystemNetwork:
@@ -41,16 +41,22 @@ class SystemNetwork:
         self._max_idle = max_idle
         self._ssl_contexts: dict[bool, ssl.SSLContext] = {}
 
-    def http_transport(self, *, connect_timeout_seconds: float, verify: bool = True) -> SlottedTransport:
+    def http_transport(
+        self, *, connect_timeout_seconds: float, verify: bool | ssl.SSLContext = True, proxy: str | None = None
+    ) -> SlottedTransport:
         """A transport for one ``httpx.AsyncClient``, which closes it.
 
         ``connect_timeout_seconds`` (more than 0) applies to requests that bring no connect timeout of their own.
-        ``verify=False`` accepts any certificate.
+        ``verify=False`` accepts any certificate; an :class:`ssl.SSLContext` is used as it is. ``proxy`` is the URL of
+        an HTTP proxy.
         """
-        if verify not in self._ssl_contexts:
-            self._ssl_contexts[verify] = _ssl_context(verify=verify)
+        if isinstance(verify, bool):
+            if verify not in self._ssl_contexts:
+                self._ssl_contexts[verify] = _ssl_context(verify=verify)
+            verify = self._ssl_contexts[verify]
         return SlottedTransport(
-            ssl_context=self._ssl_contexts[verify],
+            ssl_context=verify,
+            proxy=proxy,
             connect_timeout_seconds=connect_timeout_seconds,
             keepalive_seconds=self._keepalive_seconds,
             max_idle=self._max_idle,
@@ -82,8 +88,10 @@ class SlottedTransport(httpx.AsyncBaseTransport):
         connect_timeout_seconds: float,
         keepalive_seconds: float = DEFAULT_KEEPALIVE_SECONDS,
         max_idle: int = DEFAULT_MAX_IDLE,
+        proxy: str | None = None,
     ) -> None:
         self._ssl_context = ssl_context
+        self._proxy = proxy
         self._connect_timeout_seconds = connect_timeout_seconds
         self._keepalive_seconds = keepalive_seconds
         self._max_idle = max_idle
@@ -111,7 +119,9 @@ class SlottedTransport(httpx.AsyncBaseTransport):
         if isinstance(request.stream, httpx.ByteStream):
             request.stream = _Body(request.content)
         handshake = _WatchedHandshake(request) if request.url.scheme == "https" else None
-        slot = self._take((request.url.scheme, request.url.host, request.url.port))
+        url = request.url
+        # one address may serve many names, and a connection was verified for one of them only
+        slot = self._take((url.scheme, url.host, url.port, request.extensions.get("sni_hostname")))
         try:
             response = await slot.transport.handle_async_request(request)
         except BaseException:
@@ -142,7 +152,10 @@ class SlottedTransport(httpx.AsyncBaseTransport):
         else:
             # another origin's idle slot would only lose its connection, so it is left to its own
             slot = _Slot(
-                origin, httpx.AsyncHTTPTransport(verify=self._ssl_context, trust_env=False, limits=self._limits)
+                origin,
+                httpx.AsyncHTTPTransport(
+                    verify=self._ssl_context, trust_env=False, limits=self._limits, proxy=self._proxy
+                ),
             )
         self._busy.add(slot)
         return slot

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import trustme
 from connectord.adapters import Adapter
 from connectord.config import load_config
 from connectord.config.conditions import compile_expression
@@ -106,16 +107,24 @@ def test_what_is_commented_out_loads_too(tmp_path) -> None:
     # this one's adapter has none
     text = re.sub(r"^healthcheck = .*$", "", text, flags=re.MULTILINE)
     text = re.sub(r"^(command|url) = .*# *via = .*$", "", text, flags=re.MULTILINE)
+    text = text.replace("/etc/connectord/", f"{tmp_path}/")
     (tmp_path / "connectord.toml").write_text(text, encoding="utf-8")
-    for name in ("billing-token", "smtp-password"):
+    for name in ("billing-token", "smtp-password", "connectord-key"):
         (tmp_path / name).write_text("s3cret")
+    (tmp_path / "billing-hook").write_text("whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "billing-ca.pem"))
+    leaf = authority.issue_cert("connectord@example.org")
+    leaf.cert_chain_pems[0].write_to_path(str(tmp_path / "connectord.pem"))
+    leaf.private_key_pem.write_to_path(str(tmp_path / "connectord.key"))
     config = load_config(
         tmp_path / "connectord.toml", adapters=ADAPTERS, environ={"CREDENTIALS_DIRECTORY": str(tmp_path)}
     )
     assert config.callbacks.public_url == "https://connectord.example.org"
     assert config.notify.smtp is not None
     assert config.notify.smtp.host == "mail.example.org"
-    assert "Authorization" in config.systems["billing"].settings.headers
+    assert config.systems["billing"].settings.auth.bearer.get_secret_value() == "s3cret"
+    assert config.systems["billing"].settings.poll is not None
 
 
 def test_the_values_shown_are_the_defaults(tmp_path) -> None:

@@ -272,3 +272,29 @@ async def test_a_trace_that_the_request_brings_still_sees_everything() -> None:
     async with serve(tell_connection, tls=True) as url, client_of(transport_of(verify=False)) as client:
         await client.post(url, extensions={"trace": trace})
     assert "connection.start_tls.complete" in seen
+
+
+async def test_a_tls_context_of_ones_own() -> None:
+    context = ssl.create_default_context(cadata=CERTIFICATE)
+    async with serve(tell_connection, tls=True) as url:
+        transport = SystemNetwork().http_transport(connect_timeout_seconds=5, verify=context)
+        async with client_of(transport) as client:
+            assert (await client.post(url)).status_code == 200
+
+
+async def test_a_connection_is_used_again_for_its_own_name_only() -> None:
+    names = [{"sni_hostname": name} for name in ("localhost", "other.example", "localhost", "other.example")]
+    async with serve(tell_connection, tls=True) as url, client_of(transport_of(verify=False)) as client:
+        connections = [(await client.post(url, extensions=extensions)).text for extensions in names]
+    assert connections == ["1", "2", "1", "2"]
+
+
+async def test_a_proxy_gets_whole_urls() -> None:
+    async def tell_target(request: Request) -> Response:
+        return Response(body=f"{request.target} {request.headers['host']}".encode())
+
+    async with serve(tell_target) as proxy:
+        transport = SystemNetwork().http_transport(connect_timeout_seconds=5, proxy=proxy)
+        async with client_of(transport) as client:
+            answer = await client.post("http://billing.internal:8080/jobs")
+    assert answer.text == "http://billing.internal:8080/jobs billing.internal:8080"

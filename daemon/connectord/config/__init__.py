@@ -12,7 +12,7 @@ from connectord.config.durations import format_duration, parse_duration
 from connectord.config.fields import DurationMs
 from connectord.config.loading import find_config, load_config
 from connectord.config.rates import format_rate, parse_rate
-from connectord.config.secrets import STARS, hide_secrets
+from connectord.config.secrets import STARS, SecretText, hide_secrets
 from connectord.config.values import (
     CallbackSettings,
     Config,
@@ -45,6 +45,7 @@ __all__ = [
     "Rate",
     "Role",
     "RoleRule",
+    "SecretText",
     "SmtpSettings",
     "SystemConfig",
     "diff",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from connectord.adapters import Adapter, AdapterSettings, has_method
+from connectord.adapters import Adapter, AdapterSettings
 from connectord.config.allocations import AllocationReader
 from connectord.config.asking import read_healthcheck, read_poll
 from connectord.config.rates import parse_rate
@@ -61,6 +61,7 @@ class SystemsReader:
         concurrency = table.read("concurrency", whole_number(1, HIGHEST_CONCURRENCY), DEFAULT_CONCURRENCY)
         rate = table.read("rate", parsed(parse_rate), None)
         attempt_timeout_ms = table.read("attempt_timeout", duration(), DEFAULT_ATTEMPT_TIMEOUT_MS)
+        settings = None if adapter is None else self._settings(adapter, table)
         policy = Policy(
             timeout_ms=table.read("timeout", duration(), _DEFAULTS.timeout_ms),
             response_expected=table.read("response_expected", boolean, _DEFAULTS.response_expected),
@@ -68,11 +69,10 @@ class SystemsReader:
             heartbeat_extends=table.read("heartbeat_extends", boolean, _DEFAULTS.heartbeat_extends),
             retry=read_retry(table.table("retry"), self._retry, self._retry_table),
             allocation=self._allocation.rules + self._own_rule(name, table),
-            poll=read_poll(table, adapter),
-            probe=adapter is not None and has_method(adapter, "probe"),
+            poll=read_poll(table, adapter, settings),
+            probe=adapter is not None and settings is not None and adapter.offers("probe", settings),
         )
-        healthcheck_ms = read_healthcheck(table, adapter)
-        settings = None if adapter is None else self._settings(adapter, table)
+        healthcheck_ms = read_healthcheck(table, adapter, settings)
         self._expect_other_adapters(adapter, table)
         table.finish()
         if adapter is None or settings is None:
