@@ -164,13 +164,16 @@ class Connection:
     async def receive_body(self, timeout_seconds: float | None) -> bytes:
         """The next piece of the response's body; empty when it is complete. Raises as :meth:`receive_head`."""
         response = self.response
-        if not response.has_news():
-            await self._receive(timeout_seconds, response.has_news)
+        await self._receive(timeout_seconds, response.has_news)
         return response.take_body()
 
     async def _receive(self, timeout_seconds: float | None, is_enough: Callable[[], bool]) -> None:
+        if is_enough():
+            return
+        if self.closed:
+            raise httpx.ReadError("the transport was closed")
         with _at_most(timeout_seconds) as scope:
-            while not is_enough():
+            while True:
                 try:
                     data = await self._connected.receive()
                 except (OSError, trio.ClosedResourceError) as error:
@@ -179,9 +182,10 @@ class Connection:
                     self.response.feed(data)
                 else:
                     self.response.feed_end()
+                if is_enough():
+                    return
                 if timeout_seconds is not None:
                     scope.deadline = trio.current_time() + timeout_seconds
-            return
         raise httpx.ReadTimeout(f"nothing received for {timeout_seconds:g} s")
 
     @property

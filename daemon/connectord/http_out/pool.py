@@ -23,7 +23,7 @@ class Pool:
 
     Of an origin's idle ones the most recently used goes first, so that the others can grow old. At most
     ``max_idle`` (0 or more) are kept, of all origins together, each for ``keepalive_seconds``; those beyond are
-    closed, the longest idle first, when the next one is taken or given back.
+    closed, the longest idle first, when the next one is given back.
     """
 
     def __init__(self, *, keepalive_seconds: float, max_idle: int) -> None:
@@ -44,14 +44,14 @@ class Pool:
         A server that closes an idle connection is noticed here, as far as it can be: what it has sent is looked
         at, what is still on its way cannot be.
         """
-        self._close_surplus()
         idle = self._idle.get(origin)
+        expired_before = trio.current_time() - self._keepalive_seconds
         while idle:
             connection = idle.pop()
             if not idle:
                 del self._idle[origin]
             del self._by_age[connection]
-            if connection.is_quiet():
+            if connection.idle_since >= expired_before and connection.is_quiet():
                 self._busy.add(connection)
                 return connection, False
             connection.close()
@@ -65,10 +65,13 @@ class Pool:
         if self._closed or not connection.reusable:
             connection.close()
             return
-        connection.idle_since = trio.current_time()
-        self._idle.setdefault(connection.origin, deque()).append(connection)
+        connection.idle_since = now = trio.current_time()
+        idle = self._idle.get(connection.origin)
+        if idle is None:
+            idle = self._idle[connection.origin] = deque()
+        idle.append(connection)
         self._by_age[connection] = None
-        self._close_surplus()
+        self._close_surplus(now - self._keepalive_seconds)
 
     def discard(self, connection: Connection) -> None:
         """Close a busy connection."""
@@ -83,10 +86,7 @@ class Pool:
         self._by_age.clear()
         self._idle.clear()
 
-    def _close_surplus(self) -> None:
-        if not self._by_age:
-            return
-        expired_before = trio.current_time() - self._keepalive_seconds
+    def _close_surplus(self, expired_before: float) -> None:
         while self._by_age:
             oldest = next(iter(self._by_age))
             if len(self._by_age) <= self._max_idle and oldest.idle_since >= expired_before:
