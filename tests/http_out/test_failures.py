@@ -50,6 +50,14 @@ async def test_a_name_that_is_not_known(make_client: MakeClient) -> None:
                 await client.get("http://nowhere.invalid/")
 
 
+@pytest.mark.parametrize("url", ["http://" + "a" * 64 + ".internal/", "https://.internal/"])
+async def test_a_name_that_cannot_be_one(url: str) -> None:
+    """Stock httpx lets a ValueError through."""
+    async with httpx.AsyncClient(transport=make_ours(), trust_env=False) as client:
+        with pytest.raises(httpx.ConnectError):
+            await client.get(url)
+
+
 async def test_connecting_takes_too_long(make_client: MakeClient) -> None:
     async with never_accept() as url, make_client(timeout=httpx.Timeout(5, connect=0.05)) as client:
         with pytest.raises(httpx.ConnectTimeout):

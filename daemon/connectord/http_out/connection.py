@@ -51,7 +51,7 @@ class Connection:
         try:
             with _at_most(timeout_seconds) as self._connecting:
                 await self._open(context, trace)
-        except (OSError, trio.ClosedResourceError) as error:
+        except (OSError, ValueError, trio.ClosedResourceError) as error:  # ValueError: a name that cannot be one
             raise httpx.ConnectError(str(error)) from error
         if self.closed:
             raise httpx.ConnectError("the transport was closed")
@@ -159,17 +159,17 @@ class Connection:
         Raises :class:`httpx.ReadTimeout` when nothing comes for ``timeout_seconds``, :class:`httpx.ReadError` and
         :class:`httpx.RemoteProtocolError`.
         """
-        await self._receive(timeout_seconds, self.response.has_head)
+        if not self.response.has_head():
+            await self._receive(timeout_seconds, self.response.has_head)
 
     async def receive_body(self, timeout_seconds: float | None) -> bytes:
         """The next piece of the response's body; empty when it is complete. Raises as :meth:`receive_head`."""
         response = self.response
-        await self._receive(timeout_seconds, response.has_news)
+        if not response.has_news():
+            await self._receive(timeout_seconds, response.has_news)
         return response.take_body()
 
     async def _receive(self, timeout_seconds: float | None, is_enough: Callable[[], bool]) -> None:
-        if is_enough():
-            return
         if self.closed:
             raise httpx.ReadError("the transport was closed")
         with _at_most(timeout_seconds) as scope:

@@ -29,7 +29,7 @@ class ResponseParser:
 
     __slots__ = (
         "_fault", "_head_only", "_informational", "_overhead", "_parser", "_pieces", "_start", "_suspicious",
-        "_trailing", "complete", "headers", "http_version", "reason", "reusable", "status",
+        "_unparsed", "complete", "headers", "http_version", "reason", "reusable", "status",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class ResponseParser:
         self._fault = ""
         self._informational = False
         self._suspicious = False
-        self._trailing = b""
+        self._unparsed = b""
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes, at least one, that came on the connection.
@@ -120,15 +120,15 @@ class ResponseParser:
 
     def _feed_head(self, data: bytes) -> None:
         """llhttp would wait for the body that a response to HEAD describes, so it gets the head only."""
-        self._trailing += data
+        self._unparsed += data
         while not self.complete:
-            head, end, rest = self._trailing.partition(b"\r\n\r\n")
+            head, end, rest = self._unparsed.partition(b"\r\n\r\n")
             if not end:
                 return
-            self._trailing = rest
+            self._unparsed = rest
             self._parse(head + end)
         self._parser = httptools.HttpResponseParser(self)
-        self.reusable = self.reusable and not self._trailing
+        self.reusable = self.reusable and not self._unparsed
 
     # what llhttp calls; an exception from these would lose its type on the way
 

@@ -44,7 +44,7 @@ class SlottedTransport(httpx.AsyncBaseTransport):
         self._connect_timeout_seconds = connect_timeout_seconds
         self._keepalive_seconds = keepalive_seconds
         self._max_idle = max_idle
-        self._proxy = proxy
+        self._proxy = None if proxy is None else _proxy(proxy, ssl_context)
         self._limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=keepalive_seconds)
         self._busy: set[_Slot] = set()
         self._idle: dict[_Origin, deque[_Slot]] = {}
@@ -230,3 +230,8 @@ async def _close(slots: list[_Slot]) -> None:
     with trio.CancelScope(shield=True):
         for slot in slots:
             await slot.transport.aclose()
+
+
+def _proxy(url: str, ssl_context: ssl.SSLContext) -> httpx.Proxy:
+    # httpcore refuses a context for a proxy that needs none
+    return httpx.Proxy(url, ssl_context=ssl_context if httpx.URL(url).scheme == "https" else None)
