@@ -2,10 +2,11 @@
 
 ``python benchmarks/http_out.py [--seconds 1] [--rounds 5] [--in-flight 1 64 256 1024] [--protocols http https]``
 
-The ways are measured in turn within every round, so that what else the machine does falls on all of them alike.
-Printed are medians: requests a second, processor time of this process for a request, and both as ratios to
-``slots``, taken within each round. Ratios travel between machines, absolute figures do not. The server
-(``sink.py`` beside this file) runs in processes of its own and needs far less for a request than any client here.
+Everything is measured once in every round, so that what else the machine does falls on all ways alike. Printed are
+medians: requests a second, processor time of this process for a request, and for both how many times better they
+are than those of ``slots``, and than the same way's with 64 in flight, each taken within its round. Ratios travel
+between machines, absolute figures do not. The server (``sink.py`` beside this file) is a loop over raw sockets in
+two processes of its own and needs far less for a request than any client here.
 
 ========== ==============================================================================================
 ``shared`` one stock client for everything (once, and not with more than 256 in flight: it takes for ever)
@@ -35,9 +36,12 @@ BODY = b'{"action": {"id": "01JDE00000000000000000000", "system": "billing", "da
 HEADERS = {"Content-Type": "application/json", "Idempotency-Key": "01JDE00000000000000000000"}
 TIMEOUT = httpx.Timeout(60)
 MOST_SHARED = 256
+REFERENCE = 64
+"""The number in flight to which the others are compared."""
 
 Post: TypeAlias = Callable[[], Awaitable[bytes]]
 Way: TypeAlias = Callable[[httpx.URL, int, AsyncExitStack], Awaitable[list[Post]]]
+Figures: TypeAlias = "dict[tuple[int, str], list[Figure]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,32 +139,45 @@ async def measure(way: Way, url: httpx.URL, in_flight: int, seconds: float) -> F
     return Figure(done / took, processor_took / done * 1e6)
 
 
-def compare(url: httpx.URL, in_flight: int, *, seconds: float, rounds: int) -> dict[str, list[Figure]]:
-    """Every way's figures, one a round."""
-    figures: dict[str, list[Figure]] = {way.__name__: [] for way in WAYS}
-    for number in range(rounds):
-        for way in WAYS:
-            if way is shared and (number > 0 or in_flight > MOST_SHARED):
-                continue
-            figures[way.__name__].append(trio.run(measure, way, url, in_flight, seconds))
+def compare(url: httpx.URL, in_flight: list[int], *, seconds: float, rounds: int) -> Figures:
+    """Every way's figures at every number in flight, one a round."""
+    figures: Figures = {(number, way.__name__): [] for number in in_flight for way in WAYS}
+    for round_number in range(rounds):
+        for number in in_flight:
+            for way in WAYS:
+                if way is shared and (round_number > 0 or number > MOST_SHARED):
+                    continue
+                figures[number, way.__name__].append(trio.run(measure, way, url, number, seconds))
     return figures
 
 
-def show(protocol: str, in_flight: int, figures: dict[str, list[Figure]]) -> None:
-    """One line a way."""
-    baseline = figures[slots.__name__]
-    for name, measured in figures.items():
+def show(protocol: str, figures: Figures) -> None:
+    """One line for each number in flight and way."""
+    for (number, name), measured in figures.items():
         if not measured:
             continue
-        pairs = list(zip(measured, baseline, strict=False))
-        rate = statistics.median(figure.requests_per_second for figure in measured)
-        cost = statistics.median(figure.processor_microseconds for figure in measured)
-        faster = statistics.median(one.requests_per_second / other.requests_per_second for one, other in pairs)
-        cheaper = statistics.median(other.processor_microseconds / one.processor_microseconds for one, other in pairs)
+        baseline = figures[number, slots.__name__]
+        at_reference = figures.get((REFERENCE, name)) or measured
         print(
-            f"{protocol:<6} {in_flight:>9} {name:<7} {rate:>10,.0f} {faster:>8.2f} {cost:>12,.1f} {cheaper:>8.2f}",
+            f"{protocol:<6} {number:>9} {name:<7}"
+            f" {statistics.median(each.requests_per_second for each in measured):>10,.0f}"
+            f" {_ratio(measured, baseline, _rate):>8.2f} {_ratio(measured, at_reference, _rate):>7.2f}"
+            f" {statistics.median(each.processor_microseconds for each in measured):>12,.1f}"
+            f" {_ratio(measured, baseline, _thrift):>8.2f} {_ratio(measured, at_reference, _thrift):>7.2f}",
             flush=True,
         )
+
+
+def _ratio(measured: list[Figure], reference: list[Figure], of: Callable[[Figure], float]) -> float:
+    return statistics.median(of(one) / of(other) for one, other in zip(measured, reference, strict=False))
+
+
+def _rate(figure: Figure) -> float:
+    return figure.requests_per_second
+
+
+def _thrift(figure: Figure) -> float:
+    return 1 / figure.processor_microseconds
 
 
 def main() -> None:
@@ -171,15 +188,14 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, nargs="+", default=[1, 64, 256, 1024])
     parser.add_argument("--protocols", nargs="+", default=["http", "https"], choices=["http", "https"])
     arguments = parser.parse_args()
-    print(f"{'':<6} {'in flight':>9} {'way':<7} {'requests/s':>10} {'ratio':>8} {'processor us':>12} {'ratio':>8}")
+    print(f"{'':<26}{'requests/s':>8} {'/ slots':>8} {f'/ at {REFERENCE}':>7}", end="")
+    print(f" {'processor us':>12} {'/ slots':>8} {f'/ at {REFERENCE}':>7}")
     for protocol in arguments.protocols:
         with running_sink(len(BODY), tls=protocol == "https") as url:
-            for in_flight in arguments.in_flight:
-                show(
-                    protocol,
-                    in_flight,
-                    compare(httpx.URL(url), in_flight, seconds=arguments.seconds, rounds=arguments.rounds),
-                )
+            show(
+                protocol,
+                compare(httpx.URL(url), arguments.in_flight, seconds=arguments.seconds, rounds=arguments.rounds),
+            )
 
 
 if __name__ == "__main__":
