@@ -173,6 +173,21 @@ async def test_what_a_response_says_about_the_connection(make_client: MakeClient
     assert answered == ([2] if reused else [1, 1])
 
 
+async def test_a_request_that_asks_for_a_close_gets_it_even_if_the_server_forgets(make_client: MakeClient) -> None:
+    connections = 0
+
+    async def script(stream: trio.abc.Stream) -> None:
+        nonlocal connections
+        connections += 1
+        while await read_until(stream, b"\r\n\r\n"):
+            await stream.send_all(OK)
+
+    async with serve_raw(script) as url, make_client() as client:
+        for _ in range(2):
+            assert (await client.get(url, headers={"Connection": "Close"})).text == "ok"
+    assert connections == 2
+
+
 async def test_an_old_server_that_asks_for_keep_alive_gets_it_from_ours_alone(
     make_client: MakeClient, is_ours: bool
 ) -> None:

@@ -15,7 +15,7 @@ from contextlib import suppress
 import trio
 
 RECEIVE_BYTES = 64 * 1024
-"""At most this many bytes are received at a time."""
+"""At most this many bytes are received at a time: more than a TLS record has, so that nothing stays with OpenSSL."""
 
 _WOULD_READ = (BlockingIOError, ssl.SSLWantReadError)
 
@@ -70,8 +70,7 @@ class Socket:
 
     async def receive(self) -> bytes:
         """What has arrived, at least one byte; none when the peer sends no more."""
-        if self._tls is None or not self._tls.pending():
-            await trio.lowlevel.wait_readable(self._socket)
+        await trio.lowlevel.wait_readable(self._socket)
         while True:
             try:
                 return self._socket.recv(RECEIVE_BYTES)
@@ -82,7 +81,7 @@ class Socket:
 
     def receive_nowait(self) -> bytes | None:
         """As :meth:`receive`, but None if nothing has arrived."""
-        if not self._has_arrivals():
+        if self.is_quiet():
             return None
         try:
             return self._socket.recv(RECEIVE_BYTES)
@@ -107,13 +106,7 @@ class Socket:
 
     def is_quiet(self) -> bool:
         """Whether the peer has neither sent anything nor closed its side since the last receive."""
-        if not self._has_arrivals():
-            return True
-        # under TLS a session ticket may come at any time, which is no reason to give the connection up
-        try:
-            return self._tls is not None and self.receive_nowait() is None
-        except OSError:
-            return False
+        return not self._poll.poll(0)
 
     def get_extra_info(self, info: str) -> object:
         """What httpcore's streams tell under the same names, None for what is not known."""
@@ -127,7 +120,7 @@ class Socket:
             case "server_addr":
                 return self._socket.getpeername()
             case "is_readable":
-                return self._has_arrivals()
+                return not self.is_quiet()
             case _:
                 return None
 
@@ -141,6 +134,3 @@ class Socket:
             with suppress(OSError, ValueError):
                 self._tls.unwrap()
         self._socket.close()
-
-    def _has_arrivals(self) -> bool:
-        return bool(self._poll.poll(0)) or (self._tls is not None and self._tls.pending() > 0)
