@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import socket
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 import trio
 from connectord.http_out import TransportStatistics
+from connectord.http_out.sockets import Socket
 from helpers.cancellation import cancel_after_steps
 from helpers.http_server import Request, Response, never_accept, serve, server_context
 from helpers.raw_server import answering, read_head, serve_raw
@@ -140,6 +142,22 @@ async def test_closed_while_a_request_is_on_its_way(body: bytes, answer: bytes) 
             await failed.wait()
     assert transport.statistics() == NOTHING
     gc.collect()
+
+
+async def test_closed_in_any_order_with_those_who_wait_for_it() -> None:
+    """trio shuffles the tasks that may run: in one round of a few the waiting ones come too late to wait."""
+    for _ in range(100):
+        ours, theirs = socket.socketpair()
+        with theirs:
+            waited_for = Socket(ours)
+            while waited_for.send_nowait(bytes(100_000)):
+                pass
+            with trio.fail_after(5):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(waited_for.wait_writable_or_readable)
+                    await trio.lowlevel.checkpoint()
+                    await trio.lowlevel.checkpoint()
+                    waited_for.close()
 
 
 async def test_a_response_that_is_closed_gives_no_more() -> None:

@@ -16,6 +16,8 @@ from connectord.http_out.responses import ResponseParser
 from connectord.http_out.sockets import Socket
 from connectord.http_out.tracing import Trace, observe
 
+_CLOSED = "the transport was closed"
+
 
 class Origin(NamedTuple):
     """Where a connection leads; ``server_hostname`` is whose certificate it was checked against, None without TLS."""
@@ -52,9 +54,9 @@ class Connection:
             with _at_most(timeout_seconds) as self._connecting:
                 await self._open(context, trace)
         except (OSError, ValueError, trio.ClosedResourceError) as error:  # ValueError: a name that cannot be one
-            raise httpx.ConnectError(str(error)) from error
+            raise httpx.ConnectError(_CLOSED if self.closed else str(error)) from error
         if self.closed:
-            raise httpx.ConnectError("the transport was closed")
+            raise httpx.ConnectError(_CLOSED)
         if self._connecting.cancelled_caught:
             raise httpx.ConnectTimeout(f"not connected after {timeout_seconds:g} s")
         self._connecting = None
@@ -171,13 +173,13 @@ class Connection:
 
     async def _receive(self, timeout_seconds: float | None, is_enough: Callable[[], bool]) -> None:
         if self.closed:
-            raise httpx.ReadError("the transport was closed")
+            raise httpx.ReadError(_CLOSED)
         with _at_most(timeout_seconds) as scope:
             while True:
                 try:
                     data = await self._connected.receive()
                 except (OSError, trio.ClosedResourceError) as error:
-                    raise httpx.ReadError("the transport was closed" if self.closed else str(error)) from error
+                    raise httpx.ReadError(_CLOSED if self.closed else str(error)) from error
                 if data:
                     self.response.feed(data)
                 else:

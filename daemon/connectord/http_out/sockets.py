@@ -96,8 +96,10 @@ class Socket:
         """Until the kernel takes more, or something has arrived, or this is closed."""
 
         async def wait(wait_for: Callable[[socket.socket], Awaitable[None]]) -> None:
-            with suppress(trio.ClosedResourceError):
-                await wait_for(self._socket)
+            # it may have been closed before this task came to run
+            if self._socket.fileno() >= 0:
+                with suppress(trio.ClosedResourceError):
+                    await wait_for(self._socket)
             nursery.cancel_scope.cancel()
 
         async with trio.open_nursery() as nursery:
