@@ -79,7 +79,7 @@ async def serve(handler: Handler, *, tls: bool | ssl.SSLContext = False) -> Asyn
     serve_connection = partial(_serve_connection, handler, count(1))
     listen: Callable[..., Awaitable[None]] = partial(trio.serve_tcp, serve_connection, 0, host="127.0.0.1")
     if tls:
-        context = tls if isinstance(tls, ssl.SSLContext) else _server_context()
+        context = tls if isinstance(tls, ssl.SSLContext) else server_context()
         listen = partial(trio.serve_ssl_over_tcp, serve_connection, 0, context, host="127.0.0.1")
     async with trio.open_nursery() as nursery:
         [listener] = await nursery.start(listen)
@@ -190,7 +190,8 @@ def _socket_of(stream: Any) -> trio.socket.SocketType:
     return found
 
 
-def _server_context() -> ssl.SSLContext:
+def server_context() -> ssl.SSLContext:
+    """A server's, with :data:`CERTIFICATE`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
         file.write(_PRIVATE_KEY + CERTIFICATE)
