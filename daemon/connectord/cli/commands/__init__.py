@@ -1,0 +1,1 @@
+"""The commands of connectorctl, by theme. Importing a module adds its commands to the group."""

@@ -1,0 +1,103 @@
+"""The daemon and its systems: how they are, stop and go, the stream of changes."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from typing import Any
+
+import click
+
+from connectord.cli import rendering
+from connectord.cli.commands.calling import call, complain, connect, present
+from connectord.cli.commands.group import EXIT_NO_DAEMON, EXIT_REFUSED, command
+from connectord.errors import DaemonUnreachable, RequestFailed
+
+
+@command("systems", "systems")
+def systems(as_json: bool) -> None:
+    """List the external systems: adapter, health, backlog, in flight."""
+    call("systems", {}, as_json, lambda result: rendering.system_table(result["systems"]))
+
+
+@command("pause", "pause billing")
+@click.argument("system")
+def pause(system: str, as_json: bool) -> None:
+    """Stop sending to a system."""
+    call("pause", {"system": system}, as_json, lambda _: f"{rendering.clean(system)} is paused")
+
+
+@command("resume", "resume billing")
+@click.argument("system")
+def resume(system: str, as_json: bool) -> None:
+    """Go on sending to a system."""
+    call("resume", {"system": system}, as_json, lambda _: f"{rendering.clean(system)} goes on")
+
+
+@command("status", "status --json")
+def status(as_json: bool) -> None:
+    """Show how the daemon is."""
+    call("status", {}, as_json, rendering.status_card)
+
+
+@command("watch", "watch --system billing --after 1200")
+@click.option("--id", metavar="ID", help="Only of this action.")
+@click.option("--system", metavar="S", help="Only of this system's actions.")
+@click.option("--case", metavar="ID", help="Only of this case's actions.")
+@click.option("--state", metavar="S", help="Only what comes to this state.")
+@click.option("--after", type=click.IntRange(min=0), metavar="SEQ", help="First everything after this number.")
+def watch(as_json: bool, after: int | None, **filters: Any) -> None:
+    """Print every change as it happens, until Ctrl-C.
+
+    Every change has a number, seq. When the stream ends for another reason (it was too slow, or the daemon stopped),
+    it is said after which number to go on, so that nothing is missed.
+    """
+    wanted = present(**filters)
+    seq = after
+    try:
+        with connect() as client:
+            if seq is None:
+                # from now on; known by its number, so that it can be said after which one to go on
+                seq = client.call("status").get("last_seq")
+            for notification in client.notifications("watch", present(filters=wanted or None, after=seq)):
+                click.echo(notification.text if as_json else rendering.event_line(notification.params))
+                seq = notification.params.get("seq", seq)
+    except KeyboardInterrupt:
+        return
+    except (DaemonUnreachable, RequestFailed) as error:
+        if isinstance(error, RequestFailed) and isinstance(error.data, dict):
+            seq = error.data.get("resume_after", seq)
+        complain(str(error))
+        if seq is not None:
+            complain(f"to go on: connectorctl watch --after {seq}{_as_options(wanted)}")
+        sys.exit(EXIT_REFUSED if isinstance(error, RequestFailed) else EXIT_NO_DAEMON)
+
+
+def _as_options(values: dict[str, str]) -> str:
+    return "".join(f" --{name} {shlex.quote(value)}" for name, value in values.items())
+
+
+@command("top", "top")
+def top(as_json: bool) -> None:
+    """Show systems and actions, live; ? shows the keys.
+
+    With --json, print what it would show once: the daemon's answers to status, systems and list, a line each.
+    """
+    if as_json:
+        with connect() as client:
+            for method in ("status", "systems", "list"):
+                click.echo(client.raw_call(method))
+        return
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
+        raise click.UsageError("top needs a terminal; connectorctl status, systems and list print to anything")
+    from connectord.cli.top.loop import run  # rich and trio are for this command alone
+
+    run(connect().path, keys=sys.stdin.fileno(), output=sys.stdout.fileno(), encoding=sys.stdout.encoding)
+
+
+@command("shutdown", "shutdown --now")
+@click.option("--now", is_flag=True, help="Do not wait for what is under way.")
+def shutdown(now: bool, as_json: bool) -> None:
+    """Drain and stop the daemon."""
+    call("shutdown", {"now": True} if now else {}, as_json, lambda _: "stopping" if now else "draining, then stopping")
