@@ -173,3 +173,64 @@ async def test_the_flow_refuses_who_does_not_know_its_token(started: DaemonProce
         assert (await client.reload()).applied
         action = await client.wait((await client.submit("books", data=play(1, "succeed"))).id, timeout=60)
     assert (action.state, action.rejected_reason) == ("todo", "the token is missing or wrong")
+
+
+async def test_responses_that_come_while_the_daemon_is_down_are_taken_after(
+    started: DaemonProcess, peer: NodeRed
+) -> None:
+    submitted = [{"system": "books", "data": play(number, "succeed")} for number in range(20)]
+    actions = (await started.call("submit_many", actions=submitted))["actions"]
+    with trio.fail_after(60):
+        while len(peer.owed()) + len(peer.done()) < 20:
+            await trio.sleep(0.02)
+        started.kill()
+        while "connect ECONNREFUSED" not in peer.log():
+            await trio.sleep(0.05)
+        await started.start()
+        async with AsyncClient(started.socket) as client:
+            for action in actions:
+                assert_ended_as_its_data_says(await client.wait(action["id"]))
+    await until_nothing_is_owed(peer)
+    peer.assert_one_key_for_each_action({action["id"]: 1 for action in actions})
+
+
+async def test_the_flow_makes_one_job_of_one_key(peer: NodeRed) -> None:
+    action = {"id": "A-1", "attempt": 1, "data": play(1, "succeed")}
+    async with peer.client() as client:
+        answers = [await client.post("", json={"action": action, "callback_url": None}) for _ in range(2)]
+        await until_done(peer, 1)
+        answers.append(await client.post("", json={"action": action, "callback_url": None}))
+    assert [answer.status_code for answer in answers] == [202] * 3
+    assert {answer.json()["reference"] for answer in answers} == {peer.done()["A-1"]["reference"]}
+    assert (len(peer.events("taken")), len(peer.events("known"))) == (1, 2)
+
+
+async def test_the_flow_stops_calling_back_where_connectord_refuses_it(
+    started: DaemonProcess, peer: NodeRed, callback_port: int
+) -> None:
+    action = {"id": "A-1", "attempt": 1, "data": play(1, "succeed")}
+    url = f"http://127.0.0.1:{callback_port}/callback/nonsense"
+    async with peer.client() as client:
+        assert (await client.post("", json={"action": action, "callback_url": url})).status_code == 202
+    await until_done(peer, 1)
+    assert "connectord refused the response to A-1: 404" in peer.log()
+
+
+async def test_the_flow_says_what_is_wrong(peer: NodeRed) -> None:
+    elsewhere = {"action": {"id": "A-1", "data": {}}, "callback_url": "http://127.0.0.1:1/elsewhere"}
+    bad: list[tuple[dict[str, str], dict[str, Any], str]] = [
+        ({"Idempotency-Key": "../x"}, {}, "the Idempotency-Key is missing, or no plain word"),
+        ({}, {"action": {"id": "A-1"}}, "there is no action in the body"),
+        ({}, elsewhere, "the callback address is not connectord's"),
+    ]
+    async with peer.client() as client:
+        for headers, body, detail in bad:
+            answer = await client.post("", json=body, headers=headers)
+            assert (answer.status_code, answer.json()["detail"]) == (400, detail)
+    assert peer.owed() == peer.done() == {}
+
+
+async def until_done(peer: NodeRed, count: int) -> None:
+    with trio.fail_after(20):
+        while len(peer.done()) < count:
+            await trio.sleep(0.05)

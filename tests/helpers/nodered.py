@@ -77,7 +77,10 @@ class NodeRed:
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
-        """Start, and wait until the flow takes jobs. Raises :class:`TimeoutError` with its log where it does not."""
+        """Start, and wait until the flow takes jobs. Raises :class:`TimeoutError` with its log where it does not.
+
+        Until then it may refuse connections and say 503, nothing else: an action would not come again.
+        """
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: ASYNC220
                 self._command, env=self._environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -86,11 +89,18 @@ class NodeRed:
         async with httpx.AsyncClient(trust_env=False) as client:
             with trio.move_on_after(START_TIMEOUT_SECONDS):
                 while self._process.poll() is None:
+                    status = await _ask(client, self.url)
                     # without the token a flow that is ready says 401
-                    if await _ask(client, self.url) == httpx.codes.UNAUTHORIZED:
+                    if status == httpx.codes.UNAUTHORIZED:
                         return
-                    await trio.sleep(0.05)
+                    assert status in (None, httpx.codes.SERVICE_UNAVAILABLE), status
+                    await trio.sleep(0.005)
         raise TimeoutError(f"Node-RED did not start:\n{self.log()}")
+
+    def client(self) -> httpx.AsyncClient:
+        """A client that posts as connectord does, with the key ``A-1``."""
+        headers = {"Authorization": f"Bearer {TOKEN}", "Idempotency-Key": "A-1"}
+        return httpx.AsyncClient(base_url=self.url, headers=headers, trust_env=False)
 
     def kill(self) -> None:
         """SIGKILL to its whole process group: no chance to write anything."""
