@@ -11,7 +11,7 @@ import trio
 from connectord.client import AsyncClient, Submit
 from connectord.control.results import Action
 from connectord.testing.daemon_process import DaemonProcess
-from helpers.nodered import TOKEN, NodeRed, node_red
+from helpers.nodered import TOKEN, NodeRed, node_red, require_node_red
 from helpers.ports import lasting_port
 
 RETRY_LIMIT = 60
@@ -26,8 +26,13 @@ def callback_port() -> int:
 
 
 @pytest.fixture
-async def peer(tmp_path: Path, callback_port: int) -> AsyncIterator[NodeRed]:
-    with node_red(tmp_path / "node-red", f"http://127.0.0.1:{callback_port}/callback/") as peer:
+def command() -> list[str]:
+    return require_node_red()
+
+
+@pytest.fixture
+async def peer(command: list[str], tmp_path: Path, callback_port: int) -> AsyncIterator[NodeRed]:
+    with node_red(command, tmp_path / "node-red", f"http://127.0.0.1:{callback_port}/callback/") as peer:
         await peer.start()
         yield peer
 

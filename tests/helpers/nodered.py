@@ -40,27 +40,28 @@ class JobEvent:
     action: str
 
 
-def installed() -> Path:
-    """Where node-red is installed: beside its package.json, or in ``$CONNECTORD_TEST_NODE_RED``.
+def require_node_red() -> list[str]:
+    """The command that starts the node-red beside its package.json, or in ``$CONNECTORD_TEST_NODE_RED``.
 
     Without it the test is skipped by name, or fails where ``REQUIRE_SERVICES=1`` is set.
     """
+    node = require_program("node")
     directory = Path(os.environ.get("CONNECTORD_TEST_NODE_RED", PEER))
     program = directory / "node_modules" / "node-red" / "red.js"
-    if program.exists():
-        return program
-    missing = f"node-red is not installed in {directory}; make services installs it"
-    if os.environ.get("REQUIRE_SERVICES") == "1":
-        pytest.fail(missing)
-    pytest.skip(missing)
+    if not program.exists():
+        missing = f"node-red is not installed in {directory}; make services installs it"
+        if os.environ.get("REQUIRE_SERVICES") == "1":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return [node, str(program), "--settings", str(PEER / "settings.js")]
 
 
 class NodeRed:
     """Starts, kills and stops one Node-RED in ``directory``; it keeps its port and its jobs from start to start."""
 
-    def __init__(self, directory: Path, callbacks: str) -> None:
+    def __init__(self, command: list[str], directory: Path, callbacks: str) -> None:
         """``callbacks`` is what connectord's callback addresses begin with."""
-        self._command = [require_program("node"), str(installed()), "--settings", str(PEER / "settings.js")]
+        self._command = command
         self.port = lasting_port()
         self.url = f"http://127.0.0.1:{self.port}/jobs"
         self.jobs = directory / "jobs"
@@ -154,10 +155,10 @@ class NodeRed:
 
 
 @contextmanager
-def node_red(directory: Path, callbacks: str) -> Iterator[NodeRed]:
+def node_red(command: list[str], directory: Path, callbacks: str) -> Iterator[NodeRed]:
     """A Node-RED that is not started yet, and has ended with its whole process group after the block."""
     directory.mkdir()
-    peer = NodeRed(directory, callbacks)
+    peer = NodeRed(command, directory, callbacks)
     try:
         yield peer
     finally:
