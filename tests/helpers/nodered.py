@@ -9,7 +9,7 @@ import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,7 +138,12 @@ class NodeRed:
         assert not twice, twice
 
     def _read(self, where: str) -> dict[str, dict[str, Any]]:
-        return {file.stem: json.loads(file.read_text()) for file in (self.jobs / where).glob("*.json")}
+        jobs = {}
+        for file in (self.jobs / where).glob("*.json"):
+            # the flow may put it away meanwhile
+            with suppress(FileNotFoundError):
+                jobs[file.stem] = json.loads(file.read_text())
+        return jobs
 
     def _end(self, number: signal.Signals) -> None:
         process, self._process = self._process, None
