@@ -4,10 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Debian packages of programs that tests use; without them these tests are skipped, or fail with REQUIRE_SERVICES=1
-PACKAGES := tmux
+PACKAGES := tmux $(if $(shell command -v node),,nodejs) $(if $(shell command -v npm),,npm)
+# Node-RED plays an external system: 117 MB, half a minute. npm writes the second file when it has installed the first
+NODE_RED := tests/peers/node-red
+NODE_RED_LOCK := $(NODE_RED)/package-lock.json
+NODE_RED_READY := $(NODE_RED)/node_modules/.package-lock.json
 PLUGINS := plugins/connectord-http plugins/connectord-exec
 
-.PHONY: demo test lint bench docs clean services
+.PHONY: demo test lint bench docs clean services packages
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
@@ -30,12 +34,17 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/full_loop.py
 
-services:
+services: packages $(NODE_RED_READY)
+
+packages:
 	@missing=; for package in $(PACKAGES); do dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; done; \
-	test -n "$$missing" || { echo "everything is there: $(PACKAGES)"; exit 0; }; \
+	test -n "$$missing" || { echo "no package is missing"; exit 0; }; \
 	command -v apt-get >/dev/null || { echo "without apt-get: install by hand$$missing"; exit 1; }; \
 	test "$$(id -u)" = 0 || sudo=sudo; \
 	$$sudo apt-get update && $$sudo apt-get install --yes --no-install-recommends $$missing
 
+$(NODE_RED_READY): $(NODE_RED_LOCK) | packages
+	cd $(NODE_RED) && npm ci
+
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis $(NODE_RED)/node_modules

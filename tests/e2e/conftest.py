@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 from connectord.testing.daemon_process import DaemonProcess
 from connectord.testing.fake_system import FakeSystem
+from helpers.ports import lasting_port
 
 
 @pytest.fixture
@@ -20,9 +20,7 @@ async def fake() -> AsyncIterator[FakeSystem]:
 
 @pytest.fixture
 def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return lasting_port()
 
 
 @pytest.fixture
@@ -36,7 +34,7 @@ async def daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
 def configure(daemon: DaemonProcess, fake: FakeSystem, closed_port: int) -> Callable[..., None]:
     """Write a configuration: ``erp`` is the fake system, ``depot`` refuses connections."""
     # a daemon that is killed and started again has to be found where it was: no "any free port" then
-    callback_port = _free_port()
+    callback_port = lasting_port()
 
     def write(erp: str = "", depot: str = "", extra: str = "", erp_http: str = "") -> None:
         daemon.configure(
@@ -51,9 +49,3 @@ def configure(daemon: DaemonProcess, fake: FakeSystem, closed_port: int) -> Call
 
     write()
     return write
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
