@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-PLUGINS := plugins/connectord-http plugins/connectord-exec
+PLUGINS := plugins/connectord-http plugins/connectord-exec plugins/connectord-amqp
 
 .PHONY: demo test lint bench docs clean services
 
