@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
-import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import trio
 from connectord import __version__
@@ -14,6 +12,7 @@ from connectord.adapters import NotConnected
 from pamqp import commands
 from pamqp.common import FieldTable
 
+from connectord_amqp.failures import words_of
 from connectord_amqp.link import Link
 from connectord_amqp.settings import AmqpSettings, TlsSettings
 from connectord_amqp.wire import LARGEST_FRAME_MAX, PROTOCOL_HEADER, SMALLEST_FRAME_MAX, encode, plain
@@ -53,7 +52,7 @@ async def _open_stream(settings: AmqpSettings) -> trio.abc.Stream:
     try:
         stream = await trio.open_tcp_stream(settings.host, settings.effective_port)
     except (OSError, UnicodeError) as error:
-        raise NotConnected(f"cannot connect to {settings.where}: {_words(error)}") from error
+        raise NotConnected(f"cannot connect to {settings.where}: {words_of(error)}") from error
     if settings.tls is None:
         return stream
     try:
@@ -63,7 +62,7 @@ async def _open_stream(settings: AmqpSettings) -> trio.abc.Stream:
         await secured.do_handshake()
     except (trio.BrokenResourceError, ssl.SSLError, ValueError) as error:
         await trio.aclose_forcefully(stream)
-        raise NotConnected(f"no TLS with {settings.where}: {_words(error)}") from error
+        raise NotConnected(f"no TLS with {settings.where}: {words_of(error)}") from error
     except BaseException:
         await trio.aclose_forcefully(stream)
         raise
@@ -109,7 +108,7 @@ def _ssl_context(tls: TlsSettings) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=tls.roots)
     except OSError as error:
-        raise NotConnected(f"tls.roots {tls.roots} cannot be used: {_words(error)}") from error
+        raise NotConnected(f"tls.roots {tls.roots} cannot be used: {words_of(error)}") from error
     if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -119,29 +118,5 @@ def _ssl_context(tls: TlsSettings) -> ssl.SSLContext:
             # never None: OpenSSL would ask for the password at the terminal
             context.load_cert_chain(tls.certificate, tls.key, password)
         except OSError as error:
-            raise NotConnected(f"tls.certificate {tls.certificate} cannot be used: {_words(error)}") from error
+            raise NotConnected(f"tls.certificate {tls.certificate} cannot be used: {words_of(error)}") from error
     return context
-
-
-def _words(error: BaseException) -> str:
-    for cause in _causes(error):
-        match cause:
-            case ssl.SSLCertVerificationError():
-                return f"certificate verify failed: {plain(cause.verify_message)}"
-            case ssl.SSLError():
-                return (cause.reason or "handshake failed").replace("_", " ").lower()
-            case socket.gaierror():
-                return f"name lookup failed: {cause.strerror}"
-            case OSError() if cause.errno is not None:
-                text = os.strerror(cause.errno)
-                return text[:1].lower() + text[1:]
-    return plain(str(error)) or type(error).__name__
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    yield error
-    if isinstance(error, BaseExceptionGroup):
-        for each in error.exceptions:
-            yield from _causes(each)
-    if error.__cause__ is not None:
-        yield from _causes(error.__cause__)

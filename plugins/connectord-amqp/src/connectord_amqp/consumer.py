@@ -92,14 +92,13 @@ class _Consumer:
             raise NotConnected("the broker sends more responses than prefetch allows") from None
 
     async def _hand_in_all(self, line: trio.MemoryReceiveChannel[_Response]) -> None:
-        async with line:
-            async for tag, action_id, message in line:
-                try:
-                    await self._deliver(action_id, response_of(message, self._replies))
-                except (Unusable, NotFound, TypeError, ValueError) as error:
-                    self._refuse(tag, action_id, str(error))
-                else:
-                    self._link.post(encode(commands.Basic.Ack(tag)))
+        async for tag, action_id, message in line:
+            try:
+                await self._deliver(action_id, response_of(message, self._replies))
+            except (Unusable, NotFound, TypeError, ValueError) as error:
+                self._refuse(tag, action_id, str(error))
+            else:
+                self._link.post(encode(commands.Basic.Ack(tag)))
 
     def _refuse(self, tag: int, action_id: str | None, why: str) -> None:
         self._link.post(encode(commands.Basic.Reject(tag, requeue=False)))

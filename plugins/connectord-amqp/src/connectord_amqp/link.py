@@ -13,6 +13,7 @@ from connectord.adapters import NotConnected
 from pamqp import commands
 from pamqp.base import Frame
 
+from connectord_amqp.failures import words_of
 from connectord_amqp.wire import CHANNEL, HEARTBEAT, Received, Receiver, encode, plain
 
 LOST = "the connection to the broker was lost"
@@ -146,8 +147,7 @@ class Link:
         try:
             return await work()
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            words = plain(str(error.__cause__ or "")) or "it broke"
-            raise NotConnected(f"{LOST}: {words}") from error
+            raise NotConnected(f"{LOST}: {words_of(error)}") from error
 
     def _take_notice(self, received: Received) -> bool:
         """Whether it was about the connection. Raises :class:`NotConnected` where it ends it."""
