@@ -144,7 +144,11 @@ UNUSABLE = [
     ({"correlation_id": "A-1"}, b'{"status": "won"}', "it is no response: the body is not a response"),
     ({"correlation_id": "A-1"}, b"", "it is no response: the body is not a response"),
     ({"correlation_id": "A-1"}, b'{"status": "\xff"}', "it is no response: the body is not UTF-8"),
-    ({"correlation_id": "A-1"}, b"[" * 900_000, "it is no response: the body is nested too deeply"),
+    (
+        {"correlation_id": "A-1"},
+        b'{"status": "success", "data": {"n": ' + b"[" * 900_000,
+        "it is no response: the body is nested too deeply",
+    ),
     ({"correlation_id": "A-1"}, b" " * 1_048_577, "its body has more than 1048576 bytes"),
     ({"correlation_id": "A-1", "timestamp": 2**62}, SUCCESS, "its properties cannot be read"),
 ]

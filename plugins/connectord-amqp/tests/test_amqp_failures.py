@@ -11,6 +11,7 @@ import trio
 import trio.testing
 from connectord.adapters import AdapterContext, Call, Delivery, NotConnected, Outcome, Response, Succeeded, Taken
 from connectord.network import SystemNetwork
+from connectord_amqp import publisher
 from connectord_amqp.adapter import AmqpAdapter
 from connectord_amqp.settings import AmqpSettings
 from helpers.calls import make_call
@@ -154,6 +155,34 @@ async def test_rule_12_a_broker_that_is_low_on_memory_gets_nothing_until_it_has_
         go_on.set()
         await trio.testing.wait_all_tasks_blocked(0.05)
         assert await adapter.trigger(make_call()) == Taken()
+
+
+async def test_a_broker_that_owes_too_many_confirms_gets_a_new_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publisher, "MOST_UNCONFIRMED", 2)
+    async with adapter_of(quiet, confirm_all, confirm_timeout="20ms") as adapter:
+        words = []
+        for number in range(3):
+            with pytest.raises(NotConnected) as caught:
+                await adapter.trigger(call_of(number))
+            words.append(str(caught.value))
+        assert words[2] == "the broker owes 2 confirms: the connection is made anew"
+        assert await adapter.trigger(call_of(3)) == Taken()
+
+
+async def test_a_broker_that_does_not_read_fills_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def read_nothing(conversation: Conversation) -> None:
+        await conversation.greet()
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(publisher, "MOST_UNSENT_BYTES", 1_000_000)
+    async with adapter_of(read_nothing, confirm_timeout="20ms") as adapter:
+        for _ in range(40):
+            with pytest.raises(NotConnected) as caught:
+                await adapter.trigger(make_call(data={"text": "x" * 1_000_000}))
+            if str(caught.value) == "the broker does not read what is sent to it":
+                assert not caught.value.outcome_unknown
+                return
+    raise AssertionError("it went on taking messages")
 
 
 async def test_heartbeats_keep_the_connection_and_a_silent_broker_loses_it() -> None:
