@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-PLUGINS := plugins/connectord-http plugins/connectord-exec plugins/connectord-amqp
 # Debian packages of programs that tests use; without them these tests are skipped, or fail with REQUIRE_SERVICES=1
-PACKAGES := rabbitmq-server
+PACKAGES := tmux rabbitmq-server
+PLUGINS := plugins/connectord-http plugins/connectord-exec plugins/connectord-amqp
 
 .PHONY: demo test lint bench docs clean services
 

@@ -13,6 +13,7 @@ does not override is never called.
 from __future__ import annotations
 
 import enum
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias
@@ -20,7 +21,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 import httpx
 import pydantic
 
-from connectord.errors import InvalidCallback, NotConnected, NotFound
+from connectord.errors import CallbackNotAllowed, InvalidCallback, NotConnected, NotFound, TargetRefused
 from connectord.responses import FailureDocument, ProgressDocument, ResponseDocument, SuccessDocument, read_response
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "AdapterContext",
     "AdapterSettings",
     "Call",
+    "CallbackNotAllowed",
     "CallbackRequest",
     "Deliver",
     "Delivery",
@@ -48,6 +50,7 @@ __all__ = [
     "Response",
     "Succeeded",
     "Taken",
+    "TargetRefused",
     "Unclear",
     "call_document",
     "has_method",
@@ -190,8 +193,14 @@ class AdapterSettings(pydantic.BaseModel):
 class Network(Protocol):
     """The way out, handed to adapters so that a test can put a simulated one in its place."""
 
-    def http_transport(self, *, connect_timeout_seconds: float, verify: bool = True) -> httpx.AsyncBaseTransport:
-        """A transport for an ``httpx.AsyncClient`` that stays fast with many requests in flight."""
+    def http_transport(
+        self, *, connect_timeout_seconds: float, verify: bool | ssl.SSLContext = True, proxy: str | None = None
+    ) -> httpx.AsyncBaseTransport:
+        """A transport for an ``httpx.AsyncClient`` that stays fast with many requests in flight.
+
+        ``verify`` is whether certificates must be valid, or a context that says so and more. ``proxy`` is the URL of
+        an HTTP proxy, with its credentials, if any, in it.
+        """
         ...
 
 
@@ -226,6 +235,15 @@ class Adapter:
     def __init__(self, settings: Any, context: AdapterContext) -> None:
         self.settings = settings
         self.context = context
+
+    @classmethod
+    def offers(cls, method: OptionalMethod, settings: Any) -> bool:
+        """Whether an instance with ``settings`` has the optional method.
+
+        As a rule it has those that its class overrides. Override this too where the settings decide, as they do where
+        a system polls only if it is said how.
+        """
+        return has_method(cls, method)
 
     async def open(self) -> None:
         """Get ready; called once before the first :meth:`trigger`, in the lane's task."""
@@ -298,7 +316,8 @@ class Adapter:
         """Read a callback's body; the default reads connectord's own format.
 
         Synchronous, and must not wait: it runs between two requests. Raises :class:`InvalidCallback` with a
-        message that tells the system's developer what is wrong.
+        message that tells the system's developer what is wrong, or :class:`CallbackNotAllowed` where the callback
+        does not prove who sent it.
         """
         return response_from(read_response(request.body))
 

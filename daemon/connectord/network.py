@@ -1,21 +1,12 @@
-"""The real way out: what adapters get as :class:`connectord.adapters.Network` when the daemon runs.
-
-httpx's own pool looks at every connection for every request: with 256 requests in flight on one client it does
-a fortieth of what it does with one. :class:`SlottedTransport` gives every request in flight a pool of exactly
-one connection, so that taking and giving back is O(1).
-"""
+"""The real way out: what adapters get as :class:`connectord.adapters.Network` when the daemon runs."""
 
 from __future__ import annotations
 
 import ssl
-import time
-from collections import deque
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import httpx
-import trio
+
+from connectord.http_out import PooledTransport, SlottedTransport
 
 DEFAULT_KEEPALIVE_SECONDS = 4.0
 """How long an idle connection is kept: less than the 5 s after which many servers close theirs, for a request
@@ -23,8 +14,6 @@ that crosses such a close on the wire is lost."""
 
 DEFAULT_MAX_IDLE = 1000
 """How many idle connections one transport keeps: as many as a lane may have attempts in flight."""
-
-_Origin: TypeAlias = tuple[str, str, int | None]
 
 
 class SystemNetwork:
@@ -41,236 +30,39 @@ class SystemNetwork:
         self._max_idle = max_idle
         self._ssl_contexts: dict[bool, ssl.SSLContext] = {}
 
-    def http_transport(self, *, connect_timeout_seconds: float, verify: bool = True) -> SlottedTransport:
+    def http_transport(
+        self, *, connect_timeout_seconds: float, verify: bool | ssl.SSLContext = True, proxy: str | None = None
+    ) -> PooledTransport | SlottedTransport:
         """A transport for one ``httpx.AsyncClient``, which closes it.
 
         ``connect_timeout_seconds`` (more than 0) applies to requests that bring no connect timeout of their own.
-        ``verify=False`` accepts any certificate.
+        ``verify=False`` accepts any certificate; an :class:`ssl.SSLContext` is used as it is. ``proxy`` is the URL of
+        an HTTP proxy, with or without TLS; what goes through one is sent by stock httpx, which is slower.
+
+        Raises :class:`ValueError` for a proxy of another kind.
         """
-        if verify not in self._ssl_contexts:
-            self._ssl_contexts[verify] = _ssl_context(verify=verify)
+        context = verify if isinstance(verify, ssl.SSLContext) else self._shared_context(verify)
+        if proxy is None:
+            return PooledTransport(
+                ssl_context=context,
+                connect_timeout_seconds=connect_timeout_seconds,
+                keepalive_seconds=self._keepalive_seconds,
+                max_idle=self._max_idle,
+            )
+        if httpx.URL(proxy).scheme not in ("http", "https"):
+            raise ValueError(f"a proxy's URL begins with http:// or https://, unlike {proxy!r}")
         return SlottedTransport(
-            ssl_context=self._ssl_contexts[verify],
+            ssl_context=context,
             connect_timeout_seconds=connect_timeout_seconds,
             keepalive_seconds=self._keepalive_seconds,
             max_idle=self._max_idle,
+            proxy=proxy,
         )
 
-
-@dataclass(frozen=True, slots=True)
-class SlottedTransportStatistics:
-    """How many slots of a :class:`SlottedTransport` carry a request, and how many wait for one."""
-
-    busy: int
-    idle: int
-
-
-class SlottedTransport(httpx.AsyncBaseTransport):
-    """HTTP/1.1 with one connection per request in flight, kept alive between requests.
-
-    It sets no limit on the requests in flight; that is the lane's work. A request is sent once: nothing is
-    retried here. A connection is used again only if its last answer was read to the end, so a request that
-    failed or was cancelled leaves nothing behind. Of the idle ones the most recently used goes first; one that
-    the server has closed meanwhile is noticed and replaced. At most ``max_idle`` (0 or more) are kept, each for
-    ``keepalive_seconds``; those beyond are closed when the next answer has been read.
-    """
-
-    def __init__(
-        self,
-        *,
-        ssl_context: ssl.SSLContext,
-        connect_timeout_seconds: float,
-        keepalive_seconds: float = DEFAULT_KEEPALIVE_SECONDS,
-        max_idle: int = DEFAULT_MAX_IDLE,
-    ) -> None:
-        self._ssl_context = ssl_context
-        self._connect_timeout_seconds = connect_timeout_seconds
-        self._keepalive_seconds = keepalive_seconds
-        self._max_idle = max_idle
-        self._limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=keepalive_seconds)
-        self._busy: set[_Slot] = set()
-        self._idle: dict[_Origin, deque[_Slot]] = {}
-        self._by_age: dict[_Slot, None] = {}  # the idle ones again, the longest idle first
-        self._closed = False
-
-    def statistics(self) -> SlottedTransportStatistics:
-        """What it is doing at this moment."""
-        return SlottedTransportStatistics(busy=len(self._busy), idle=len(self._by_age))
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send ``request`` on a connection of its own.
-
-        Raises :class:`httpx.TransportError`, and :class:`RuntimeError` once the transport is closed.
-        """
-        if self._closed:
-            raise RuntimeError("the transport is closed")
-        timeouts = request.extensions.get("timeout", {})
-        if timeouts.get("connect") is None:
-            timeouts = {**timeouts, "connect": self._connect_timeout_seconds}
-            request.extensions = {**request.extensions, "timeout": timeouts}
-        if isinstance(request.stream, httpx.ByteStream):
-            request.stream = _Body(request.content)
-        handshake = _WatchedHandshake(request) if request.url.scheme == "https" else None
-        slot = self._take((request.url.scheme, request.url.host, request.url.port))
-        try:
-            response = await slot.transport.handle_async_request(request)
-        except BaseException:
-            self._busy.discard(slot)
-            with trio.CancelScope(shield=True):
-                if handshake is not None:
-                    await handshake.abandon()
-                await slot.transport.aclose()
-            raise
-        if not isinstance(response.stream, httpx.AsyncByteStream):
-            raise TypeError("an asynchronous transport answers with an asynchronous stream")
-        response.stream = _SlotStream(self, slot, response.stream)
-        return response
-
-    async def aclose(self) -> None:
-        """Close every connection; requests in flight fail with :class:`httpx.ReadError`."""
-        self._closed = True
-        slots = [*self._by_age, *self._busy]
-        self._by_age.clear()
-        self._idle.clear()
-        await _close(slots)
-
-    def _take(self, origin: _Origin) -> _Slot:
-        idle = self._idle.get(origin)
-        if idle:
-            slot = idle.pop()
-            del self._by_age[slot]
-        else:
-            # another origin's idle slot would only lose its connection, so it is left to its own
-            slot = _Slot(
-                origin, httpx.AsyncHTTPTransport(verify=self._ssl_context, trust_env=False, limits=self._limits)
-            )
-        self._busy.add(slot)
-        return slot
-
-    async def _give_back(self, slot: _Slot, *, reusable: bool) -> None:
-        self._busy.discard(slot)
-        if self._closed or not reusable:
-            await _close([slot])
-            return
-        slot.idle_since = time.monotonic()
-        self._idle.setdefault(slot.origin, deque()).append(slot)
-        self._by_age[slot] = None
-        surplus = self._take_surplus(slot.idle_since - self._keepalive_seconds)
-        if surplus:
-            await _close(surplus)
-
-    def _take_surplus(self, before: float) -> list[_Slot]:
-        surplus = []
-        while self._by_age:
-            oldest = next(iter(self._by_age))
-            if len(self._by_age) <= self._max_idle and oldest.idle_since >= before:
-                break
-            del self._by_age[oldest]
-            same_origin = self._idle[oldest.origin]
-            same_origin.popleft()  # the oldest of all is the oldest of its origin
-            if not same_origin:
-                del self._idle[oldest.origin]
-            surplus.append(oldest)
-        return surplus
-
-
-class _Slot:
-    """A pool of one connection."""
-
-    __slots__ = ("idle_since", "origin", "transport")
-
-    def __init__(self, origin: _Origin, transport: httpx.AsyncHTTPTransport) -> None:
-        self.origin = origin
-        self.transport = transport
-        self.idle_since = 0.0
-
-
-class _Body(httpx.AsyncByteStream):
-    """A request's body in one piece.
-
-    httpx's own is a generator, and one that is not run to its end, as when sending is cancelled, is left to the
-    garbage collector, about which trio warns.
-    """
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-        self._sent = False
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        self._sent = False
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._sent:
-            raise StopAsyncIteration
-        self._sent = True
-        return self._content
-
-
-class _SlotStream(httpx.AsyncByteStream):
-    """An answer's body, which gives the slot back when it is closed.
-
-    It is its own iterator rather than a generator, for the reason that :class:`_Body` is.
-    """
-
-    def __init__(self, transport: SlottedTransport, slot: _Slot, inner: httpx.AsyncByteStream) -> None:
-        self._transport = transport
-        self._slot: _Slot | None = slot
-        self._inner = inner
-        self._chunks: AsyncIterator[bytes] | None = None
-        self._complete = False
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._chunks is None:
-            self._chunks = aiter(self._inner)
-        try:
-            return await anext(self._chunks)
-        except StopAsyncIteration:
-            self._complete = True
-            raise
-
-    async def aclose(self) -> None:
-        slot, self._slot = self._slot, None
-        if slot is None:
-            return
-        reusable = False
-        # a slot that is lost to a cancellation would leave its connection open for ever
-        with trio.CancelScope(shield=True):
-            try:
-                await self._inner.aclose()
-                reusable = self._complete
-            finally:
-                await self._transport._give_back(slot, reusable=reusable)  # noqa: SLF001 - two halves of one thing
-
-
-class _WatchedHandshake:
-    """Remembers the TCP stream under a TLS handshake: httpcore drops it open if the handshake is cancelled."""
-
-    def __init__(self, request: httpx.Request) -> None:
-        self._stream: Any = None
-        self._also = request.extensions.get("trace")
-        request.extensions = {**request.extensions, "trace": self._trace}
-
-    async def _trace(self, event: str, info: dict[str, Any]) -> None:
-        if event == "connection.connect_tcp.complete":
-            self._stream = info["return_value"]
-        elif event == "connection.start_tls.complete":
-            self._stream = None
-        if self._also is not None:
-            await self._also(event, info)
-
-    async def abandon(self) -> None:
-        if self._stream is not None:
-            await self._stream.aclose()
-
-
-async def _close(slots: list[_Slot]) -> None:
-    with trio.CancelScope(shield=True):
-        for slot in slots:
-            await slot.transport.aclose()
+    def _shared_context(self, verify: bool) -> ssl.SSLContext:
+        if verify not in self._ssl_contexts:
+            self._ssl_contexts[verify] = _ssl_context(verify=verify)
+        return self._ssl_contexts[verify]
 
 
 def _ssl_context(*, verify: bool) -> ssl.SSLContext:

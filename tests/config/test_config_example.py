@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import trustme
 from connectord.adapters import Adapter
 from connectord.config import load_config
-from connectord.lifecycle.policy import AllocationRule, Assignee, RetryPolicy
+from connectord.config.conditions import compile_expression
+from connectord.lifecycle.policy import AllocationRule, Assignee, CaseOwner, Group, RetryPolicy
 from connectord_http.adapter import HttpAdapter
 
 EXAMPLE = Path(__file__).parents[2] / "connectord.toml"
@@ -48,8 +50,12 @@ EVERY_KEY = [
     "poll.jitter",
     "reason",
     "system",
+    "owner",
+    "when",
     "queue",
     "user",
+    "group",
+    "to_owner",
     "via",
     "command",
     "url",
@@ -76,9 +82,16 @@ def test_the_example_loads() -> None:
     assert billing.policy.retry == RetryPolicy(limit=7, delay_ms=10_000, factor=3.0, max_delay_ms=1_800_000, jitter=0.2)
     assert billing.policy.allocation == (
         AllocationRule(Assignee(queue="late-answers"), reason="timeout", system="billing"),
+        AllocationRule(
+            Group("seniors", ("anna", "ben")),
+            owners=("olga", "otto"),
+            when=compile_expression("data.amount > `10000`", ""),
+        ),
+        AllocationRule(CaseOwner(), when=compile_expression("case_data.priority == 'high'", "")),
         AllocationRule(Assignee(user="maria"), reason="updated_by_integration"),
         AllocationRule(Assignee(queue="billing-exceptions"), system="billing"),
     )
+    assert list(config.queues) == ["default", "billing-exceptions", "back-office", "late-answers", "seniors"]
 
 
 @pytest.mark.parametrize("key", [*EVERY_KEY, *sorted(HttpAdapter.Settings.model_fields.keys() - {"headers"})])
@@ -94,16 +107,24 @@ def test_what_is_commented_out_loads_too(tmp_path) -> None:
     # this one's adapter has none
     text = re.sub(r"^healthcheck = .*$", "", text, flags=re.MULTILINE)
     text = re.sub(r"^(command|url) = .*# *via = .*$", "", text, flags=re.MULTILINE)
+    text = text.replace("/etc/connectord/", f"{tmp_path}/")
     (tmp_path / "connectord.toml").write_text(text, encoding="utf-8")
-    for name in ("billing-token", "smtp-password"):
+    for name in ("billing-token", "smtp-password", "connectord-key"):
         (tmp_path / name).write_text("s3cret")
+    (tmp_path / "billing-hook").write_text("whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "billing-ca.pem"))
+    leaf = authority.issue_cert("connectord@example.org")
+    leaf.cert_chain_pems[0].write_to_path(str(tmp_path / "connectord.pem"))
+    leaf.private_key_pem.write_to_path(str(tmp_path / "connectord.key"))
     config = load_config(
         tmp_path / "connectord.toml", adapters=ADAPTERS, environ={"CREDENTIALS_DIRECTORY": str(tmp_path)}
     )
     assert config.callbacks.public_url == "https://connectord.example.org"
     assert config.notify.smtp is not None
     assert config.notify.smtp.host == "mail.example.org"
-    assert "Authorization" in config.systems["billing"].settings.headers
+    assert config.systems["billing"].settings.auth.bearer.get_secret_value() == "s3cret"
+    assert config.systems["billing"].settings.poll is not None
 
 
 def test_the_values_shown_are_the_defaults(tmp_path) -> None:

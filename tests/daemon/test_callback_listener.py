@@ -29,6 +29,7 @@ from connectord.callbacks.connection import Connection, Service
 from connectord.callbacks.limits import BadTokens
 from connectord.errors import (
     AddressUnusable,
+    CallbackNotAllowed,
     InvalidCallback,
     NotFound,
     Overloaded,
@@ -267,6 +268,7 @@ async def test_a_callback_is_handed_over_and_answered(outcome: CallbackAnswer, s
     [
         (InvalidCallback('no "status": \ud800'), 400, 'no "status": ?', False),
         (InvalidCallback("x" * 5000), 400, "x" * 1000, False),
+        (CallbackNotAllowed("no valid signature"), 401, "no valid signature", False),
         (NotFound("no such action"), 404, "no such action", False),
         (Overloaded("too much at once"), 503, "too much at once", False),
         (StoreFull("/var/lib/x is full"), 503, "the store cannot take it now: nothing was lost, try again", False),

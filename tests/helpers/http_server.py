@@ -70,16 +70,17 @@ Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 @asynccontextmanager
-async def serve(handler: Handler, *, tls: bool = False) -> AsyncGenerator[str, None]:
+async def serve(handler: Handler, *, tls: bool | ssl.SSLContext = False) -> AsyncGenerator[str, None]:
     """Serve ``handler`` on a free port while the context is open; yields ``http://127.0.0.1:PORT``.
 
-    With ``tls`` it is ``https``, with the certificate :data:`CERTIFICATE`. What the handler raises, the context
-    raises.
+    With ``tls`` it is ``https``, with the certificate :data:`CERTIFICATE` or a context of the test's own. What the
+    handler raises, the context raises.
     """
     serve_connection = partial(_serve_connection, handler, count(1))
     listen: Callable[..., Awaitable[None]] = partial(trio.serve_tcp, serve_connection, 0, host="127.0.0.1")
     if tls:
-        listen = partial(trio.serve_ssl_over_tcp, serve_connection, 0, _server_context(), host="127.0.0.1")
+        context = tls if isinstance(tls, ssl.SSLContext) else server_context()
+        listen = partial(trio.serve_ssl_over_tcp, serve_connection, 0, context, host="127.0.0.1")
     async with trio.open_nursery() as nursery:
         [listener] = await nursery.start(listen)
         if isinstance(listener, trio.SSLListener):
@@ -189,7 +190,8 @@ def _socket_of(stream: Any) -> trio.socket.SocketType:
     return found
 
 
-def _server_context() -> ssl.SSLContext:
+def server_context() -> ssl.SSLContext:
+    """A server's, with :data:`CERTIFICATE`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
         file.write(_PRIVATE_KEY + CERTIFICATE)

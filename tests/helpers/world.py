@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -34,7 +35,9 @@ Healthcheck = Callable[[], Awaitable[None]]
 class NoNetwork:
     """A network that nobody should use."""
 
-    def http_transport(self, *, connect_timeout_seconds: float, verify: bool = True) -> httpx.AsyncBaseTransport:
+    def http_transport(
+        self, *, connect_timeout_seconds: float, verify: bool | ssl.SSLContext = True, proxy: str | None = None
+    ) -> httpx.AsyncBaseTransport:
         raise AssertionError("no network in this test")
 
 

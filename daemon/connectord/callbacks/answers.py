@@ -77,6 +77,12 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
     return Answer(status, document, headers, why=detail)
 
 
+def not_allowed(detail: str) -> Answer:
+    """401: the callback does not prove who sent it."""
+    # the header is the standard's wish; no scheme of signatures is registered, and Standard Webhooks names none
+    return problem(401, detail, {"WWW-Authenticate": "Signature"})
+
+
 def unavailable(detail: str) -> Answer:
     """503: nothing was taken; try again."""
     return problem(503, detail, {"Retry-After": str(RETRY_AFTER_SECONDS)})

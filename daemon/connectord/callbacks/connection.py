@@ -16,7 +16,7 @@ from connectord.callbacks.answers import Answer, CallbackAnswer, problem
 from connectord.callbacks.limits import BadTokens, Limits
 from connectord.callbacks.requests import Head, fault, is_json, malformed, parse
 from connectord.callbacks.tokens import TokenKey
-from connectord.errors import InvalidCallback, NotFound, Overloaded, StoreError
+from connectord.errors import CallbackNotAllowed, InvalidCallback, NotFound, Overloaded, StoreError
 
 _PREFIX: Final = b"/callback/"
 _RECEIVE_BYTES: Final = 16 * 1024  # also of chunks, as thousands of tiny ones are read between two checkpoints
@@ -32,9 +32,9 @@ class CallbackHandler(Protocol):
     async def handle_callback(self, action_id: str, headers: Mapping[str, str], body: bytes) -> CallbackAnswer:
         """Take one callback whose token was verified; return after the commit. Header names are lower case.
 
-        Raises :class:`InvalidCallback` (answered with 400 and its message), :class:`NotFound` (404),
-        :class:`Overloaded` or :class:`StoreError` (503, try again); anything else is answered with 500.
-        Not cancelled when the peer goes away, and under no time limit of the listener's.
+        Raises :class:`InvalidCallback` (answered with 400 and its message), :class:`CallbackNotAllowed` (401 and its
+        message), :class:`NotFound` (404), :class:`Overloaded` or :class:`StoreError` (503, try again); anything else
+        is answered with 500. Not cancelled when the peer goes away, and under no time limit of the listener's.
         """
         ...
 
@@ -316,6 +316,8 @@ class Connection:
             return answers.HANDLED[await self._service.handler.handle_callback(action_id, headers, body)]
         except InvalidCallback as error:
             return problem(400, str(error))
+        except CallbackNotAllowed as error:
+            return answers.not_allowed(str(error))
         except NotFound as error:
             return problem(404, str(error))
         except Overloaded as error:

@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
+from connectord.config.addresses import parse_mail_address
 from connectord.config.changes import Change, ConfigDiff, diff
 from connectord.config.durations import format_duration, parse_duration
 from connectord.config.fields import DurationMs
 from connectord.config.loading import find_config, load_config
 from connectord.config.rates import format_rate, parse_rate
-from connectord.config.secrets import STARS, hide_secrets
+from connectord.config.secrets import STARS, SecretText, hide_secrets
 from connectord.config.values import (
     CallbackSettings,
     Config,
@@ -44,6 +45,7 @@ __all__ = [
     "Rate",
     "Role",
     "RoleRule",
+    "SecretText",
     "SmtpSettings",
     "SystemConfig",
     "diff",
@@ -53,5 +55,6 @@ __all__ = [
     "hide_secrets",
     "load_config",
     "parse_duration",
+    "parse_mail_address",
     "parse_rate",
 ]

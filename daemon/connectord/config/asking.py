@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectord.adapters import Adapter, has_method
+from connectord.adapters import Adapter, AdapterSettings, has_method
 from connectord.config.durations import format_duration
 from connectord.config.retries import HIGHEST_FACTOR
 from connectord.config.scalars import duration, number
@@ -18,15 +18,18 @@ _DEFAULTS = PollPolicy()
 _healthcheck_duration = duration(minimum_ms=SHORTEST_HEALTHCHECK_MS)
 
 
-def read_poll(system: Table, adapter: type[Adapter] | None) -> PollPolicy | None:
+def read_poll(system: Table, adapter: type[Adapter] | None, settings: AdapterSettings | None) -> PollPolicy | None:
     """The ``poll`` table of a system; None where its adapter does not poll, which a table is a problem for."""
     table = system.table("poll")
-    if adapter is None:
-        # whether it polls is settled once the adapter is
+    if adapter is None or settings is None:
+        # whether it polls is settled once the adapter and its settings are
         return None
-    if not has_method(adapter, "poll"):
+    if not adapter.offers("poll", settings):
         if "poll" in system:
-            system.problem("poll", f"the adapter {adapter.name} does not poll: leave this out")
+            way_out = "leave this out"
+            if has_method(adapter, "poll"):
+                way_out = f"say how in {adapter.name}.poll, or {way_out}"
+            system.problem("poll", f"the adapter {adapter.name} does not poll: {way_out}")
         return None
     poll = PollPolicy(
         interval_ms=table.read("interval", duration(minimum_ms=SHORTEST_INTERVAL_MS), _DEFAULTS.interval_ms),
@@ -45,10 +48,10 @@ def read_poll(system: Table, adapter: type[Adapter] | None) -> PollPolicy | None
     return poll
 
 
-def read_healthcheck(system: Table, adapter: type[Adapter] | None) -> int | None:
+def read_healthcheck(system: Table, adapter: type[Adapter] | None, settings: AdapterSettings | None) -> int | None:
     """How long the system may be silent before it is looked after; None where it never is."""
     interval_ms = system.read("healthcheck", _healthcheck, DEFAULT_HEALTHCHECK_MS)
-    if adapter is not None and not has_method(adapter, "healthcheck"):
+    if adapter is not None and settings is not None and not adapter.offers("healthcheck", settings):
         if interval_ms is not None and "healthcheck" in system:
             system.problem("healthcheck", f'the adapter {adapter.name} has none: leave this out, or say "{OFF}"')
         return None

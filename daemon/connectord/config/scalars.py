@@ -75,7 +75,7 @@ def text(value: object) -> str:
         raise ValueError(f"must have at most {LONGEST_TEXT} characters")
     if any(ord(character) < ord(" ") or ord(character) == 127 for character in value):
         raise ValueError("must have no control characters, such as a line break")
-    return value
+    return str(value)  # a plain one, also of a secret
 
 
 def duration(*, minimum_ms: int = 1, maximum_ms: int = TEN_YEARS_MS) -> Callable[[object], int]:

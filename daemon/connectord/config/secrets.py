@@ -29,6 +29,16 @@ _WITHHELD = "the adapter refuses this; its reason is not shown, for it seems to 
 _LONGEST_PIECE = 4
 
 
+class SecretText(str):
+    """A secret where it was put into settings, so that a validator that takes any text can tell it from the others.
+
+    A field that pydantic validates as ``str`` or ``SecretStr`` holds a plain string. Encoders such as msgspec take no
+    subclass of one, so whoever keeps this hands out ``str(secret)``.
+    """
+
+    __slots__ = ()
+
+
 class Secrets:
     """Puts secrets into values and remembers them."""
 
@@ -89,7 +99,7 @@ class Secrets:
             return _PLACEHOLDER
         self._values[value] = None
         self.resolved.add(path)
-        return value
+        return SecretText(value)
 
     def _variable(self, name: str) -> str:
         value = self._environ.get(name)

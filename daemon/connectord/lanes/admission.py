@@ -75,6 +75,11 @@ class Admission:
             self._window = None if rate is None else RateWindow(rate.count, rate.per_ms / 1000)
         self.wake()
 
+    @property
+    def rate_used_up(self) -> bool:
+        """Whether the rate lets nothing begin just now."""
+        return self._window is not None and sum(self._window.used(trio.current_time())) >= self._window.count
+
     def reserve_attempts(self, most: int) -> int:
         """Hold up to ``most`` places for attempts and probes; how many. :meth:`begin_attempts` must follow, if any."""
         self._attempts.reserved = min(self._free(free_for_attempts, self._polls), most)

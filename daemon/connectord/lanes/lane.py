@@ -12,7 +12,7 @@ from collections.abc import Callable
 import structlog
 import trio
 
-from connectord.adapters import Adapter, Network, has_method
+from connectord.adapters import Adapter, Network, OptionalMethod, has_method
 from connectord.clock import Clock
 from connectord.config import SystemConfig
 from connectord.errors import StoreError
@@ -81,6 +81,11 @@ class Lane:
     def in_flight(self) -> int:
         """How many attempts and probes are under way."""
         return len(self._context.attempts) + len(self._probes.under_way)
+
+    @property
+    def rate_used_up(self) -> bool:
+        """Whether the rate lets no attempt begin just now."""
+        return self._context.admission.rate_used_up
 
     @property
     def name(self) -> str:
@@ -172,23 +177,25 @@ class Lane:
         try:
             async with trio.open_nursery() as loops:
                 loops.start_soon(self._claims.run, instance, nursery)
-                if self._polling is not None:
+                if self._polling is not None and self._offers("poll"):
                     loops.start_soon(self._polling.run, instance, nursery)
         finally:
             self._instance = None
         nursery.start_soon(retire_instance, self._context, instance)
 
     async def _run_beside(self, instance: Instance) -> None:
-        kind = self._context.adapter_class
         try:
             with instance.beside:
                 async with trio.open_nursery() as nursery:
-                    if has_method(kind, "listen"):
+                    if self._offers("listen"):
                         nursery.start_soon(listen, self._context, instance)
-                    if has_method(kind, "healthcheck"):
+                    if self._offers("healthcheck"):
                         nursery.start_soon(check_health, self._context, instance)
         finally:
             instance.beside_ended.set()
+
+    def _offers(self, method: OptionalMethod) -> bool:
+        return self._context.adapter_class.offers(method, self._context.config.settings)
 
     async def _pause(self, seconds: float) -> None:
         with trio.move_on_after(seconds):

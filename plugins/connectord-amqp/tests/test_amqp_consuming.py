@@ -266,10 +266,3 @@ async def test_cancelled_at_any_await_no_response_is_lost(broker: Broker, opened
 async def stop_once_handed_in(desk: Desk, scope: trio.CancelScope) -> None:
     await desk.until(1)
     scope.cancel()
-
-
-async def test_without_a_reply_queue_it_listens_to_nothing(opened: MakeAdapter) -> None:
-    async with opened() as adapter:
-        with trio.move_on_after(0.05) as scope:
-            await adapter.listen(Desk().deliver)
-        assert scope.cancelled_caught

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from connectord.adapters import has_method
+from connectord.adapters import OptionalMethod
 from connectord.plugins import load_plugins
 from connectord_amqp.adapter import AmqpAdapter
 from connectord_amqp.messages import Unusable, publication_of
@@ -101,8 +101,14 @@ def test_without_a_fallback_an_action_without_a_routing_key_is_unusable() -> Non
 def test_the_entry_point_registers_the_adapter() -> None:
     assert [point.value for point in entry_points(group="connectord", name="amqp")] == ["connectord_amqp"]
     assert load_plugins().adapters["amqp"] is AmqpAdapter
-    methods = ("poll", "probe", "listen", "healthcheck")
-    assert [name for name in methods if has_method(AmqpAdapter, name)] == ["listen", "healthcheck"]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("replies", "expected"), [(None, ["healthcheck"]), ({"queue": "a"}, ["listen", "healthcheck"])]
+)
+def test_without_a_reply_queue_it_does_not_listen(replies: dict[str, Any] | None, expected: list[str]) -> None:
+    methods: tuple[OptionalMethod, ...] = ("poll", "probe", "listen", "healthcheck")
+    assert [name for name in methods if AmqpAdapter.offers(name, made(replies=replies))] == expected
 
 
 README = Path(__file__).parent.parent / "README.md"

@@ -86,7 +86,8 @@ def test_not_now_but_then(status: int, headers: dict[str, str], seconds: float |
         ({"id": "", "reference": "job-7"}, "job-7"),
         ({"id": "job-7", "reference": "other"}, "job-7"),
         ({"id": 7}, None),
-        ({"id": "x" * 600}, "x" * 500),
+        ({"id": "x" * 600}, "x" * 600),  # a piece of it would be another one's
+        ({"id": "x" * 4_097}, None),
         ({"status": "progress", "percent": 5, "id": "job-7"}, "job-7"),
         (None, None),
     ],

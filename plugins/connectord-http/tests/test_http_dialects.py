@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from connectord.adapters import NO_REASON_GIVEN, Progress, Rejected, Response, Succeeded
+from connectord.adapters import NO_REASON_GIVEN, Progress, Rejected, Response, Succeeded, call_document
 from connectord.errors import InvalidCallback
 from connectord_http import connectord_format, enate
 from connectord_http.dialects import DIALECTS
@@ -16,7 +16,7 @@ from helpers.calls import make_call
 
 def test_connectord_out() -> None:
     call = make_call(attempt=4, data=MappingProxyType({"amount": 12}))
-    assert connectord_format.build_payload(call) == {
+    assert call_document(call) == {
         "action": {
             "id": "A-1",
             "system": "billing",
@@ -32,7 +32,7 @@ def test_connectord_out() -> None:
 
 
 def test_connectord_out_without_a_callback_or_a_case() -> None:
-    payload = connectord_format.build_payload(make_call(callback_url=None, case_id=None, owner=None, case_data={}))
+    payload = call_document(make_call(callback_url=None, case_id=None, owner=None, case_data={}))
     assert payload["callback_url"] is None
     assert payload["action"]["case"] is None
     assert payload["action"]["owner"] is None

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-import trio
-from connectord.adapters import Adapter, AdapterContext, Call, Deliver, Outcome, Rejected, Taken
+from connectord.adapters import (
+    Adapter,
+    AdapterContext,
+    Call,
+    Deliver,
+    NotConnected,
+    OptionalMethod,
+    Outcome,
+    Rejected,
+    Taken,
+)
 
 from connectord_amqp.consumer import consume
 from connectord_amqp.messages import Unusable, properties_of, publication_of
@@ -17,6 +26,12 @@ class AmqpAdapter(Adapter):
     name = "amqp"
     Settings = AmqpSettings
     settings: AmqpSettings
+
+    @classmethod
+    def offers(cls, method: OptionalMethod, settings: AmqpSettings) -> bool:
+        if method == "listen":
+            return settings.replies is not None
+        return super().offers(method, settings)
 
     def __init__(self, settings: AmqpSettings, context: AdapterContext) -> None:
         super().__init__(settings, context)
@@ -37,9 +52,8 @@ class AmqpAdapter(Adapter):
     async def listen(self, deliver: Deliver) -> None:
         replies = self.settings.replies
         if replies is None:
-            await trio.sleep_forever()
-        else:
-            await consume(self.settings, replies, self.context.system, deliver)
+            raise NotConnected("no reply queue is configured: listen() is not offered")
+        await consume(self.settings, replies, self.context.system, deliver)
 
     async def healthcheck(self) -> None:
         await self._publisher.check()

@@ -1,99 +1,141 @@
-"""The ``http`` adapter: one POST per attempt."""
+"""The ``http`` adapter: one request per attempt, and one per poll."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from dataclasses import replace
+from functools import partial
 
-import httpx
-import msgspec
-from connectord import __version__
-from connectord.adapters import Adapter, AdapterContext, Call, CallbackRequest, NotConnected, Outcome, Response
+from connectord.adapters import (
+    Adapter,
+    AdapterContext,
+    Call,
+    CallbackRequest,
+    NotConnected,
+    OptionalMethod,
+    Outcome,
+    Rejected,
+    Response,
+    TargetRefused,
+)
+from connectord.address_guard import Lookup, look_up
 
-from connectord_http.answers import Answer, judge
-from connectord_http.bodies import read_body
+from connectord_http.answer_reading import MappedAnswers
+from connectord_http.answers import judge
+from connectord_http.callback_reading import MappedCallbacks
+from connectord_http.credentials import credential_query, literal_headers
 from connectord_http.dialects import DIALECTS
-from connectord_http.failures import describe
+from connectord_http.expressions import MappingFailed
+from connectord_http.poll_reading import PolledAnswers
+from connectord_http.requests import RequestMapping
+from connectord_http.sender import Sender
 from connectord_http.settings import HttpSettings
+from connectord_http.webhooks import Signer, Verifier, decode_secrets
 
 
 class HttpAdapter(Adapter):
-    """Hands an action to an external system as one HTTP POST, and reads its answer (rules 1 to 3 and 12).
+    """Hands an action to an external system as one HTTP request, and reads its answer (rules 1 to 3 and 12).
 
-    Nothing is retried here. ``now`` gives the wall clock in seconds since the epoch.
+    Nothing is retried here, but for a token that the system no longer takes. ``now`` gives the wall clock in seconds
+    since the epoch; ``lookup`` finds the addresses of a host that an action or a redirect names.
     """
 
     name = "http"
     Settings = HttpSettings
     settings: HttpSettings
 
+    @classmethod
+    def offers(cls, method: OptionalMethod, settings: HttpSettings) -> bool:
+        if method == "poll":
+            return settings.poll is not None
+        return super().offers(method, settings)
+
     def __init__(
-        self, settings: HttpSettings, context: AdapterContext, *, now: Callable[[], float] = time.time
+        self,
+        settings: HttpSettings,
+        context: AdapterContext,
+        *,
+        now: Callable[[], float] = time.time,
+        lookup: Lookup = look_up,
     ) -> None:
         super().__init__(settings, context)
         self._now = now
-        self._dialect = DIALECTS[settings.dialect]
-        self._url = httpx.URL(settings.url)
-        self._connect_seconds = settings.connect_timeout / 1000
-        self._read_seconds = settings.read_timeout / 1000
-        self._client: httpx.AsyncClient | None = None
+        self._sender = Sender(settings, context.network, now=now, lookup=lookup)
+        webhooks = settings.webhooks
+        self._signer = Signer(decode_secrets(webhooks.sign_with), now) if webhooks.sign_with else None
+        self._verifier: Verifier | None = None
+        if webhooks.verify_with:
+            self._verifier = Verifier(decode_secrets(webhooks.verify_with), now, webhooks.tolerance / 1000)
+        self._prepare_mappings(settings)
+
+    def _prepare_mappings(self, settings: HttpSettings) -> None:
+        dialect, system, hide = DIALECTS[settings.dialect], self.context.system, self._sender.hide
+        query = credential_query(settings)
+        self._requests = RequestMapping(settings, dialect, extra_query=query)
+        self._judge: Callable[..., Outcome] = partial(judge, dialect=dialect)
+        if settings.response is not None:
+            self._judge = MappedAnswers(settings.response, dialect, system=system, hide=hide).judge
+        self._read_callback: Callable[[CallbackRequest], Response] = lambda request: dialect.read_callback(request.body)
+        if settings.callback is not None:
+            self._read_callback = MappedCallbacks(settings.callback).read
+        self._polls: tuple[RequestMapping, PolledAnswers] | None = None
+        poll = settings.poll
+        if poll is not None:
+            questions = RequestMapping(poll, dialect, headers=literal_headers(poll), extra_query=query, with_key=False)
+            self._polls = questions, PolledAnswers(poll, dialect, system=system, hide=hide)
 
     async def open(self) -> None:
-        headers = httpx.Headers(
-            {
-                "User-Agent": f"connectord/{__version__}",
-                "Content-Type": "application/json",
-                "Accept": "application/json, */*",
-                "Accept-Encoding": "identity",
-            }
-        )
-        headers.update({name: value.get_secret_value() for name, value in self.settings.headers.items()})
-        self._client = httpx.AsyncClient(
-            transport=self.context.network.http_transport(
-                connect_timeout_seconds=self._connect_seconds, verify=self.settings.verify_tls
-            ),
-            trust_env=False,
-            follow_redirects=False,
-            headers=headers,
-            # one action's cookies are none of the next one's business
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            timeout=httpx.Timeout(self._read_seconds, connect=self._connect_seconds, pool=self._connect_seconds),
-        )
+        self._sender.open()
 
     async def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        await self._sender.close()
 
     async def trigger(self, call: Call) -> Outcome:
-        return judge(await self._post(call), self._dialect, now=self._now())
+        try:
+            request = self._requests.build(call)
+            if self._signer is not None:
+                signature = self._signer.sign(call.action_id, request.content or b"")
+                request = replace(request, headers={**request.headers, **signature})
+            outcome = self._judge(await self._sender.send(request), now=self._now())
+        except NotConnected as error:
+            raise self._concealed(error) from error
+        except MappingFailed as failed:
+            return Rejected(self._sender.hide(f"no request could be made of the action: {failed}"))
+        except TargetRefused as refused:
+            return Rejected(self._sender.hide(f"nothing was sent there: {refused}"))
+        if isinstance(outcome, Rejected):
+            return replace(outcome, reason=self._sender.hide(outcome.reason))
+        return outcome
 
     def read_callback(self, request: CallbackRequest) -> Response:
-        return self._dialect.read_callback(request.body)
+        if self._verifier is not None:
+            self._verifier.verify(request.headers, request.body)
+        return self._read_callback(request)
 
-    async def _post(self, call: Call) -> Answer:
-        if self._client is None:
-            raise RuntimeError("trigger() was called before open() or after close()")
-        body = msgspec.json.encode(self._dialect.build_payload(call))
-        headers = {"Idempotency-Key": call.idempotency_key}
-        try:
-            async with self._client.stream("POST", self._url, content=body, headers=headers) as response:
-                return Answer(response.status_code, response.headers, await self._read(response))
-        except httpx.TransportError as error:
-            message = describe(
-                error,
-                host=self._url.host,
-                connect_timeout_ms=self.settings.connect_timeout,
-                read_timeout_ms=self.settings.read_timeout,
-            )
-            raise NotConnected(message) from error
+    async def poll(self, call: Call) -> Response | None:
+        """Ask the system for the response to an action that it took; None if it has none yet.
 
-    async def _read(self, response: httpx.Response) -> bytes | None:
+        Raises :class:`NotConnected` where it has to be asked again.
+        """
+        if self._polls is None:
+            raise RuntimeError("poll() was called, but there is no table poll in the settings")
+        questions, answers = self._polls
         try:
-            return await read_body(response, limit=self.settings.max_response_bytes, timeout_seconds=self._read_seconds)
-        except httpx.TransportError:
-            if response.is_success:
-                # its body could have been the response itself: the next attempt, with the same key, will tell
-                raise
-            return None
+            response = answers.judge(await self._sender.send(questions.build(call)), now=self._now())
+        except NotConnected as error:
+            raise self._concealed(error) from error
+        except MappingFailed as failed:
+            raise NotConnected(self._sender.hide(f"no poll could be made of the action: {failed}")) from failed
+        except TargetRefused as refused:
+            raise NotConnected(self._sender.hide(f"the poll was not sent: {refused}")) from refused
+        if isinstance(response, Rejected):
+            return replace(response, reason=self._sender.hide(response.reason))
+        return response
+
+    def _concealed(self, error: NotConnected) -> NotConnected:
+        return NotConnected(
+            self._sender.hide(str(error)),
+            retry_after_seconds=error.retry_after_seconds,
+            outcome_unknown=error.outcome_unknown,
+        )

@@ -14,6 +14,7 @@ from connectord_http.retry_after import parse_retry_after
 
 _NOT_NOW = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 _REFERENCE_KEYS = ("id", "reference")
+_LONGEST_REFERENCE = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,15 @@ def judge(answer: Answer, dialect: Dialect, *, now: float) -> Outcome:
         return _accepted(answer.body or b"", dialect)
     # 600 and above do not exist; the standard wants them taken for a 5xx
     if status in _NOT_NOW or status < 200 or status >= 500:
-        wish = parse_retry_after(answer.headers.get("retry-after"), date=answer.headers.get("date"), now=now)
-        raise NotConnected(status_line(status), retry_after_seconds=wish)
+        raise NotConnected(status_line(status), retry_after_seconds=wished_seconds(answer, now=now))
     if status < 400:
         return Rejected(_redirected(answer))
     return Rejected(_reason(answer, dialect) or status_line(status))
+
+
+def wished_seconds(answer: Answer, *, now: float) -> float | None:
+    """When the system wants to be asked again, if it says so. ``now`` is in seconds since the epoch."""
+    return parse_retry_after(answer.headers.get("retry-after"), date=answer.headers.get("date"), now=now)
 
 
 def status_line(status: int) -> str:
@@ -56,7 +61,16 @@ def status_line(status: int) -> str:
 
 def _accepted(body: bytes, dialect: Dialect) -> Outcome:
     response = dialect.read_answer(body)
-    return Taken(reference=_first_text(body, _REFERENCE_KEYS)) if response is None else response
+    return Taken(reference=_reference(body)) if response is None else response
+
+
+def is_reference(text: str) -> bool:
+    """Whether ``text`` can be kept as a system's own name for the work."""
+    return 0 < len(text) <= _LONGEST_REFERENCE and text.isprintable()
+
+
+def _reference(body: bytes) -> str | None:
+    return next((text.strip() for text in _texts(body, _REFERENCE_KEYS) if is_reference(text.strip())), None)
 
 
 def _redirected(answer: Answer) -> str:
@@ -71,11 +85,14 @@ def _reason(answer: Answer, dialect: Dialect) -> str | None:
 
 
 def _first_text(body: bytes, keys: tuple[str, ...]) -> str | None:
+    return next(filter(None, map(plain, _texts(body, keys))), None)
+
+
+def _texts(body: bytes, keys: tuple[str, ...]) -> list[str]:
     try:
         document = decode_json(body)
     except ValueError:
-        return None
+        return []
     if not isinstance(document, dict):
-        return None
-    texts = (plain(value) for key in keys if isinstance(value := document.get(key), str))
-    return next(filter(None, texts), None)
+        return []
+    return [value for key in keys if isinstance(value := document.get(key), str)]

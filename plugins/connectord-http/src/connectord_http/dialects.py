@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from connectord.adapters import Call, Rejected, Response, Succeeded
+from connectord.adapters import Call, Rejected, Response, Succeeded, call_document
 
 from connectord_http import connectord_format, enate
 
@@ -31,7 +31,7 @@ _REASON_KEYS = ("detail", "reason", "error", "message")
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(
     {
         "connectord": Dialect(
-            build_payload=connectord_format.build_payload,
+            build_payload=call_document,
             read_answer=connectord_format.read_answer,
             read_callback=connectord_format.read_callback,
             reason_keys=_REASON_KEYS,

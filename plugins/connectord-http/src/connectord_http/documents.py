@@ -29,3 +29,9 @@ def plain(text: str) -> str:
     """The first :data:`LONGEST_TEXT` characters of ``text``, without what could play tricks on a terminal."""
     readable = "".join(each if each.isprintable() or each in "\n\t" else " " for each in text.strip()[:LONGEST_TEXT])
     return readable.strip()
+
+
+def one_line(text: str) -> str:
+    """The first line of ``text`` that says something, as :func:`plain` shows it."""
+    lines = (plain(line) for line in text.splitlines())
+    return next(filter(None, lines), "")

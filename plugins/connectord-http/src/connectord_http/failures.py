@@ -32,9 +32,16 @@ def describe(error: httpx.TransportError, *, host: str, connect_timeout_ms: int,
             return "connection closed without an answer"
         case httpx.RemoteProtocolError():
             return f"broken HTTP answer: {plain(str(error))}"
+        case httpx.ProxyError():
+            return f"the proxy refused the connection: {plain(str(error))}"
         case _:
             # the text could quote the request, headers and all
             return f"the request could not be sent ({type(error).__name__})"
+
+
+def describe_lookup(error: OSError, *, host: str) -> str:
+    """Why the addresses of ``host`` could not be found."""
+    return _system_says(error, host) or f"name lookup failed: {host}"
 
 
 def _system_says(error: BaseException, host: str) -> str | None:

@@ -2,91 +2,77 @@
 
 from __future__ import annotations
 
-import re
+import ssl
 from typing import Annotated, Literal, TypeAlias
+from urllib.parse import urlsplit
 
-import httpx
 import pydantic
-from connectord.adapters import AdapterSettings
+from connectord.address_guard import parse_network
 from connectord.config import DurationMs
+
+from connectord_http.auth_settings import AuthSettings
+from connectord_http.reading_settings import CallbackSettings, PollSettings, ResponseSettings
+from connectord_http.request_settings import RequestSettings
+from connectord_http.templates import Expression
+from connectord_http.tls import PemFile, PemPath, load_certificate, load_roots
+from connectord_http.urls import takes_target
+from connectord_http.webhooks import decode_secret
 
 MEBIBYTE = 1_048_576
 LARGEST_RESPONSE = 64 * MEBIBYTE
-
-_RESERVED = {
-    "idempotency-key": "it is the action's id (every attempt carries the same one)",
-    "content-length": "it follows from the body",
-    "transfer-encoding": "it follows from the body",
-    "host": "it follows from the url",
-}
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
-_VALUE = re.compile(r"[\t\x20-\x7e]*", re.ASCII)
+MOST_REDIRECTS = 10
 
 
-def _url(text: str) -> str:
+def _network(text: str) -> str:
+    return str(parse_network(text))
+
+
+def _webhook_secret(secret: pydantic.SecretStr) -> pydantic.SecretStr:
+    decode_secret(secret.get_secret_value())
+    return secret
+
+
+def _proxy(secret: pydantic.SecretStr) -> pydantic.SecretStr:
+    # the message never repeats the URL, which may hold a password
     try:
-        url = httpx.URL(text)
-        # as the resolver will do it, where an error would come too late
-        labels = url.host.encode("idna")
-    except (httpx.InvalidURL, UnicodeError) as error:
-        raise ValueError(f"is not a URL: {error}") from None
-    if url.scheme not in ("http", "https"):
-        raise ValueError('must begin with "http://" or "https://"')
-    if not labels or "%" in url.host:
-        raise ValueError("has no valid host, as in https://billing.internal/api/jobs")
-    if url.port is not None and not 1 <= url.port <= 65_535:
-        raise ValueError("has no valid port: it must be from 1 to 65535")
-    if "@" in re.split(r"[/?#]", text.split("://", 1)[1], maxsplit=1)[0]:
-        raise ValueError(
-            "must not hold a user name or a password: put them into headers, "
-            'as in headers.Authorization = { credential = "NAME" }'
-        )
-    return text
+        parts = urlsplit(secret.get_secret_value())
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError('must be the URL of an HTTP proxy, such as "http://proxy.internal:3128"')
+    return secret
 
 
-def _header_name(name: str) -> str:
-    if _TOKEN.fullmatch(name) is None:
-        raise ValueError("is not a header name: letters, digits and - only")
-    if name.lower() in _RESERVED:
-        raise ValueError(f"the header {name} cannot be set here: {_RESERVED[name.lower()]}")
-    return name
+WebhookSecret: TypeAlias = Annotated[pydantic.SecretStr, pydantic.AfterValidator(_webhook_secret)]
 
 
-def _header_value(value: pydantic.SecretStr) -> pydantic.SecretStr:
-    # the message never repeats the value, which may be a secret
-    if _VALUE.fullmatch(value.get_secret_value()) is None:
-        raise ValueError("a header's value must be printable ASCII, without line breaks")
-    return value
+class WebhookSettings(pydantic.BaseModel):
+    """``webhooks``: Standard Webhooks. While a secret is replaced, the old and the new one stand here together."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    sign_with: list[WebhookSecret] = pydantic.Field(default_factory=list)
+    """Requests for actions are signed with each of these."""
+
+    verify_with: list[WebhookSecret] = pydantic.Field(default_factory=list)
+    """Callbacks must be signed with one of these; empty if they need no signature."""
+
+    tolerance: DurationMs = 300_000
+    """How far a callback's timestamp may be from this machine's time, either way."""
 
 
-def _no_header_twice(headers: dict[str, pydantic.SecretStr]) -> dict[str, pydantic.SecretStr]:
-    seen: dict[str, str] = {}
-    for name in headers:
-        first = seen.setdefault(name.lower(), name)
-        if first != name:
-            raise ValueError(f"{first} and {name} are the same header")
-    return headers
-
-
-Headers: TypeAlias = Annotated[
-    dict[
-        Annotated[str, pydantic.AfterValidator(_header_name)],
-        Annotated[pydantic.SecretStr, pydantic.AfterValidator(_header_value)],
-    ],
-    pydantic.AfterValidator(_no_header_twice),
-]
-
-
-class HttpSettings(AdapterSettings):
+class HttpSettings(RequestSettings):
     """Settings of the ``http`` adapter. Times are milliseconds here, durations such as ``"10s"`` in the file."""
 
-    model_config = pydantic.ConfigDict(hide_input_in_errors=True)
-
-    url: Annotated[str, pydantic.AfterValidator(_url)]
-    """Where actions are posted to. Redirects are not followed."""
-
     dialect: Literal["connectord", "enate"] = "connectord"
-    """The format of what is sent, and of answers and callbacks."""
+    """The format of what is sent, and of answers and callbacks, where no mapping says otherwise."""
+
+    response: ResponseSettings | None = None
+    callback: CallbackSettings | None = None
+    poll: PollSettings | None = None
+    auth: AuthSettings | None = None
+    webhooks: WebhookSettings = WebhookSettings()
 
     connect_timeout: DurationMs = 10_000
     """How long connecting may take: name lookup and TCP together, then TLS."""
@@ -94,12 +80,67 @@ class HttpSettings(AdapterSettings):
     read_timeout: DurationMs = 30_000
     """How long the system may be silent before its answer begins, and how long its body may take in all."""
 
-    headers: Headers = pydantic.Field(default_factory=dict)
-    """More headers for every request. ``Idempotency-Key``, ``Content-Length``, ``Transfer-Encoding`` and ``Host``
-    cannot be among them."""
-
-    verify_tls: bool = True
-    """Whether the system's certificate must be valid. The machine's own authorities are trusted."""
-
     max_response_bytes: int = pydantic.Field(default=MEBIBYTE, ge=1, le=LARGEST_RESPONSE)
     """An answer with a longer body is read no further, and judged by its status alone."""
+
+    follow_redirects: int = pydantic.Field(default=0, ge=0, le=MOST_REDIRECTS)
+    """How many redirects in a row are followed."""
+
+    allow: list[Annotated[str, pydantic.AfterValidator(_network)]] = pydantic.Field(default_factory=list)
+    """Networks that a target from an action or a redirect may lie in, besides the public internet."""
+
+    verify_tls: bool = True
+    """Whether the system's certificate must be valid."""
+
+    ca_file: PemPath | None = None
+    """The authorities to trust, instead of the machine's own."""
+
+    client_key_password: pydantic.SecretStr | None = None
+    client_certificate: PemPath | None = None
+    """The certificate that connectord shows, with the ones between it and its root."""
+
+    client_key: PemPath | None = pydantic.Field(default=None, validate_default=True)
+    """Its key, unless it stands in the same file."""
+
+    proxy: Annotated[pydantic.SecretStr, pydantic.AfterValidator(_proxy)] | None = None
+    """An HTTP proxy for everything that goes to the system; a user and a password stand in its URL."""
+
+    @pydantic.field_validator("auth")
+    @classmethod
+    def _sets_no_header_twice(cls, auth: AuthSettings | None, info: pydantic.ValidationInfo) -> AuthSettings | None:
+        header = None if auth is None else auth.header
+        for name in info.data.get("headers", {}):
+            if header is not None and name.lower() == header.lower():
+                raise ValueError(f"sets the header {header}, which stands in headers too: take one of them out")
+        return auth
+
+    @pydantic.field_validator("ca_file")
+    @classmethod
+    def _holds_roots(cls, file: PemFile | None) -> PemFile | None:
+        if file is not None:
+            load_roots(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), file)
+        return file
+
+    @pydantic.field_validator("client_key")
+    @classmethod
+    def _fits_the_certificate(cls, key: PemFile | None, info: pydantic.ValidationInfo) -> PemFile | None:
+        certificate = info.data.get("client_certificate")
+        if certificate is not None:
+            password = info.data.get("client_key_password")
+            load_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), certificate, key, password)
+        elif key is not None and "client_certificate" in info.data:
+            raise ValueError("is of no use without client_certificate")
+        return key
+
+    @pydantic.field_validator("proxy")
+    @classmethod
+    def _guards_nothing(cls, proxy: pydantic.SecretStr | None, info: pydantic.ValidationInfo) -> object:
+        requests = [info.data, *([] if info.data.get("poll") is None else [dict(info.data["poll"])])]
+        urls = [request["url"] for request in requests if "url" in request]
+        from_action = any(isinstance(url, Expression) or takes_target(url) for url in urls)
+        if proxy is not None and (from_action or info.data.get("follow_redirects")):
+            raise ValueError(
+                "cannot be combined with follow_redirects, or with a host that comes from an action: the proxy would "
+                "look the name up by itself, and connect to addresses that were not checked"
+            )
+        return proxy
