@@ -16,8 +16,7 @@ from connectord.network import SystemNetwork
 from connectord.plugins import load_plugins
 from connectord_amqp.adapter import AmqpAdapter
 from connectord_amqp.settings import AmqpSettings
-from helpers.programs import require_program
-from helpers.rabbitmq import Broker
+from helpers.rabbitmq import Broker, find_server
 
 CONTEXT = AdapterContext(system="billing", concurrency=16, network=SystemNetwork())
 
@@ -27,8 +26,7 @@ MakeAdapter = Callable[..., AbstractAsyncContextManager[AmqpAdapter]]
 @pytest.fixture(scope="session")
 def running_broker() -> Iterator[Broker]:
     """One broker for all tests. Its directory has a short path, as its names go into those of sockets."""
-    require_program("rabbitmq-server")
-    require_program("epmd")
+    find_server()
     with tempfile.TemporaryDirectory(prefix="connectord-rabbit-") as directory:
         broker = Broker(Path(directory))
         try:

@@ -146,14 +146,16 @@ async def test_rule_12_a_broker_that_is_low_on_memory_gets_nothing_until_it_has_
 
     go_on = trio.Event()
     async with adapter_of(block) as adapter:
-        await adapter.healthcheck()
-        await trio.testing.wait_all_tasks_blocked(0.05)
+        link = (await adapter._publisher.session()).link
+        while link.blocked is None:
+            await trio.sleep(0.01)
         for work in (adapter.trigger(make_call()), adapter.healthcheck()):
             with pytest.raises(NotConnected, match="takes no messages now: low on memory") as caught:
                 await work
             assert not caught.value.outcome_unknown
         go_on.set()
-        await trio.testing.wait_all_tasks_blocked(0.05)
+        while link.blocked is not None:
+            await trio.sleep(0.01)
         assert await adapter.trigger(make_call()) == Taken()
 
 
