@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-PLUGINS := plugins/connectord-http
+PLUGINS := plugins/connectord-http plugins/connectord-sftp
 
 .PHONY: demo test lint bench docs clean services
 
