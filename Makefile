@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Debian packages of programs that tests use; without them these tests are skipped, or fail with REQUIRE_SERVICES=1
+PACKAGES := tmux openssh-server
 PLUGINS := plugins/connectord-http plugins/connectord-sftp
 
 .PHONY: demo test lint bench docs clean services
@@ -29,7 +31,11 @@ bench: $(READY)
 	$(BIN)/python benchmarks/full_loop.py
 
 services:
-	@echo "no external service is needed"
+	@missing=; for package in $(PACKAGES); do dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; done; \
+	test -n "$$missing" || { echo "everything is there: $(PACKAGES)"; exit 0; }; \
+	command -v apt-get >/dev/null || { echo "without apt-get: install by hand$$missing"; exit 1; }; \
+	test "$$(id -u)" = 0 || sudo=sudo; \
+	$$sudo apt-get update && $$sudo apt-get install --yes --no-install-recommends $$missing
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
