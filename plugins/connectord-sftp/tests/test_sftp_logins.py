@@ -57,9 +57,8 @@ async def test_another_host_key_is_refused_and_shown(sshd: Sshd, open_adapter: O
 
 
 async def test_a_known_hosts_file_without_the_server_is_refused(sshd: Sshd, open_adapter: OpenAdapter) -> None:
-    sshd.known_hosts.write_text(
-        f"# nothing\n\nother.example {sshd.host_keys[0].with_suffix('.pub').read_text()}rubbish\n"
-    )
+    public = sshd.host_keys[0].with_suffix(".pub").read_text()
+    sshd.known_hosts.write_text(f"# nothing\n\nother.example {public}rubbish\n")
     assert f"has no key of [127.0.0.1]:{sshd.port}" in await refusal(await open_adapter())
     sshd.known_hosts.write_text(f"@revoked * {public}")
     assert "not supported" in await refusal(await open_adapter())
