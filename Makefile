@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Debian packages of programs that tests use; without them these tests are skipped, or fail with REQUIRE_SERVICES=1
 PACKAGES := tmux openssh-server
-PLUGINS := plugins/connectord-http plugins/connectord-sftp
+PLUGINS := plugins/connectord-http plugins/connectord-exec plugins/connectord-sftp
 
 .PHONY: demo test lint bench docs clean services
 

@@ -49,6 +49,7 @@ __all__ = [
     "Succeeded",
     "Taken",
     "Unclear",
+    "call_document",
     "has_method",
     "response_from",
 ]
@@ -316,3 +317,20 @@ def response_from(document: ResponseDocument) -> Response:
             return Rejected(reason=document.reason or NO_REASON_GIVEN, data=document.data or {})
         case ProgressDocument():
             return Progress(text=document.text, percent=document.percent)
+
+
+def call_document(call: Call) -> dict[str, Any]:
+    """The document that hands ``call`` over in connectord's own format. ``callback_url`` is null under rule 19."""
+    return {
+        "action": {
+            "id": call.action_id,
+            "system": call.system,
+            "case": call.case_id,
+            "owner": call.owner,
+            "attempt": call.attempt,
+            "submitted_at": call.submitted_at,
+            "data": dict(call.data),
+            "case_data": dict(call.case_data),
+        },
+        "callback_url": call.callback_url,
+    }

@@ -16,8 +16,10 @@
     │   ├── InvalidRequest          the request itself is malformed
     │   ├── NotFound                there is no such action, case or system
     │   ├── Refused                 not in this state (rule 16 and the like)
+    │   │   └── NotInHistory          a watcher wants to go on where the history does not reach
     │   ├── NotAllowed              the caller's role does not permit it
     │   ├── Overloaded              nothing was taken; try again
+    │   │   └── WatcherTooSlow        a watcher is cut off, and can go on where it was
     │   └── KeyConflict             rule 17: the key was used with another payload
     ├── AdapterError              something about an adapter or a plugin
     │   ├── NotConnected            rule 12: the attempt failed to connect; raised by adapters
@@ -25,7 +27,18 @@
     │   └── PluginRefused           a plugin could not be loaded
     └── ControlError              a client of the control socket
         ├── DaemonUnreachable       nobody listens there (connectorctl exits 3)
+        ├── UnexpectedAnswer        the daemon's answer has not the shape that this client knows
+        ├── WaitTimedOut            the action did not get there in the time given
         └── RequestFailed           the daemon answered with an error
+            ├── DoesNotExist          there is no such action, case, system or queue
+            ├── WrongState            not in the action's present state
+            ├── NotPermitted          the caller's role is too low
+            ├── ConfigurationInvalid  connectord.toml cannot be used; carries every problem
+            ├── TryAgain              nothing was taken: the same again later
+            ├── KeyTaken              rule 17: the key was used with another payload
+            ├── BadRequest            the parameters are wrong
+            ├── NoSuchMethod          the daemon does not know the method: it is of another version
+            └── DaemonFault           a fault of the daemon's own; its log says more
 """
 
 from __future__ import annotations
@@ -119,12 +132,34 @@ class Refused(RequestError):
         super().__init__(reason)
 
 
+class NotInHistory(Refused):
+    """``watch`` was to go on after a number that the history does not reach any more, or not yet.
+
+    ``resume_after`` is the nearest number to go on after; what lies before it cannot be had.
+    """
+
+    def __init__(self, reason: str, resume_after: int) -> None:
+        self.resume_after = resume_after
+        super().__init__(None, reason)
+
+
 class NotAllowed(RequestError):
     """The caller's role does not permit the method."""
 
 
 class Overloaded(RequestError):
     """The daemon cannot take this now. Nothing was taken; try again."""
+
+
+class WatcherTooSlow(Overloaded):
+    """A watcher fell too far behind and is cut off. It loses nothing if it goes on after ``resume_after``."""
+
+    def __init__(self, resume_after: int) -> None:
+        self.resume_after = resume_after
+        super().__init__(
+            f"watch was too slow and is cut off after change {resume_after}; "
+            f"watch again with after {resume_after} to go on, nothing is lost"
+        )
 
 
 class KeyConflict(RequestError):
@@ -178,3 +213,79 @@ class RequestFailed(ControlError):
         self.code = code
         self.data = data
         super().__init__(message)
+
+    @property
+    def reason(self) -> str:
+        """Why, in plain words."""
+        return str(self)
+
+    @property
+    def resume_after(self) -> int | None:
+        """For a stream of changes that ended: the number after which it goes on, where the daemon says one."""
+        number = self.data.get("resume_after") if isinstance(self.data, dict) else None
+        return number if isinstance(number, int) else None
+
+
+class DoesNotExist(RequestFailed):
+    """There is no such action, case, system or queue."""
+
+
+class WrongState(RequestFailed):
+    """The action cannot have that done to it in its present state; ``reason`` says what can be done instead."""
+
+    @property
+    def state(self) -> str | None:
+        """The state that the action is in, where it is about one action."""
+        state = (self.data or {}).get("state")
+        return state if isinstance(state, str) else None
+
+
+class NotPermitted(RequestFailed):
+    """The method needs a higher role; an admin gives roles in ``[control.roles]``."""
+
+
+class ConfigurationInvalid(RequestFailed):
+    """The daemon refused a configuration and goes on with the one that it has."""
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """Every problem, in the order of their lines."""
+        found = (self.data or {}).get("errors")
+        return tuple(
+            Problem(str(item.get("file")), int(item.get("line") or 0), str(item.get("key")), str(item.get("message")))
+            for item in (found if isinstance(found, list) else [])
+            if isinstance(item, dict)
+        )
+
+
+class TryAgain(RequestFailed):
+    """The daemon is overloaded or its disk is full. Nothing was taken: the same request may succeed later.
+
+    It is safe to repeat any request after this. After :class:`DaemonUnreachable` nobody knows whether the request was
+    carried out; ``submit`` with a ``key`` is safe to repeat then too, since the key gives the first action back (rule
+    17).
+    """
+
+
+class KeyTaken(RequestFailed):
+    """Rule 17: the key was used before, for the same system, with another payload."""
+
+
+class BadRequest(RequestFailed):
+    """A parameter is missing, unknown, of a wrong type or out of range, or the request is too long."""
+
+
+class NoSuchMethod(RequestFailed):
+    """The daemon does not know the method: it is older or newer than this client."""
+
+
+class DaemonFault(RequestFailed):
+    """A fault of the daemon's own, or its store failed. Its log says more."""
+
+
+class UnexpectedAnswer(ControlError):
+    """The daemon's answer has not the shape that this client knows: the two are of different versions."""
+
+
+class WaitTimedOut(ControlError, TimeoutError):
+    """The action did not get there in the time given. It goes on; one may wait again."""

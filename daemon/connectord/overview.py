@@ -9,6 +9,9 @@ from connectord.config import Config
 from connectord.control import results as r
 from connectord.lanes.lane import Lane
 from connectord.ledger.ledger import Ledger
+from connectord.lifecycle.circumstances import LaneState
+from connectord.notifier import ChannelState
+from connectord.times import rfc3339
 
 
 def systems_view(config: Config, lanes: Mapping[str, Lane], ledger: Ledger, paused: Collection[str]) -> list[r.System]:
@@ -20,12 +23,41 @@ def systems_view(config: Config, lanes: Mapping[str, Lane], ledger: Ledger, paus
     ]
 
 
+def lane_state(lane: Lane) -> LaneState:
+    """How a lane is at the moment, as the explanation of an action needs it."""
+    rate = lane.config.rate
+    return LaneState(
+        health=lane.health.state,
+        in_flight=lane.in_flight,
+        concurrency=lane.config.concurrency,
+        attempt_timeout_ms=lane.config.attempt_timeout_ms,
+        last_error=lane.health.last_error,
+        rate=None if rate is None else (rate.count, rate.per_ms),
+        rate_used_up=lane.rate_used_up,
+    )
+
+
 def counts_by_state(ledger: Ledger) -> dict[str, int]:
     """How many actions there are in each live state."""
     totals: Counter[str] = Counter()
     for (_, state), count in ledger.counts.items():
         totals[state] += count
     return dict(totals)
+
+
+def backlog_view(ledger: Ledger, channel: ChannelState) -> r.NotificationBacklog:
+    """What case owners still have to be told, and whether they can be reached."""
+    return r.NotificationBacklog(
+        undelivered=ledger.undelivered,
+        since=None if ledger.undelivered_since is None else rfc3339(ledger.undelivered_since),
+        channel=r.Channel(
+            via=channel.kind,
+            state="down" if channel.failures else "up",
+            last_error=channel.error,
+            since=None if channel.since is None else rfc3339(channel.since),
+            next_try_at=None if channel.retry_at is None else rfc3339(channel.retry_at),
+        ),
+    )
 
 
 def _system(name: str, config: Config, lane: Lane | None, ledger: Ledger, *, paused: bool) -> r.System:

@@ -36,11 +36,12 @@ from connectord.lanes.lane import Lane
 from connectord.ledger.ledger import Ledger
 from connectord.ledger.operations import SetPaused
 from connectord.ledger.policies import PolicyBook
+from connectord.lifecycle.circumstances import Present
 from connectord.lifecycle.policy import Policy
 from connectord.network import SystemNetwork
 from connectord.notifier import Notifier
 from connectord.observability import Redactor
-from connectord.overview import counts_by_state, systems_view
+from connectord.overview import backlog_view, counts_by_state, lane_state, systems_view
 from connectord.store.base import Executor, ReadStore, WriteStore
 from connectord.store.executors import ThreadExecutor
 from connectord.store.sqlite_reader import SqliteReader
@@ -93,10 +94,18 @@ class Daemon:
             config,
             ledger=self.ledger,
             read=self.read,
+            executor=surroundings.reading,
             adapters=surroundings.adapters,
             environ=surroundings.environ,
         )
         self._taker = CallbackTaker(self.ledger, self._system_of, self._reader_of)
+        self._notifier = Notifier(
+            self.ledger,
+            surroundings.clock,
+            surroundings.network,
+            lambda: self.config.notify,
+            mask=surroundings.redactor.mask,
+        )
         self._methods = Methods(self)
         self._paused = self._reader.paused_systems()
         self._public_url = config.callbacks.public_url
@@ -144,8 +153,6 @@ class Daemon:
             for name in self.config.systems:
                 await self.ledger.enforce_limit(name, "start")
             services.start_soon(self.ledger.watch_deadlines)
-            notifier = Notifier(self.ledger, self._given.clock, self._given.network, lambda: self.config.notify)
-            services.start_soon(notifier.run)
 
             async def take_callbacks(*, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
                 await serve_callbacks(
@@ -159,6 +166,7 @@ class Daemon:
             await services.start(take_control)
             async with trio.open_nursery() as lanes:
                 self._lanes_nursery = lanes
+                lanes.start_soon(self._notifier.run)
                 for system in self.config.systems.values():
                     self._start_lane(system)
                 log.info("ready", version=__version__, callbacks=self._public_url, interrupted_attempts=interrupted)
@@ -169,6 +177,7 @@ class Daemon:
                 log.info("stopping", in_flight=sum(lane.in_flight for lane in self.lanes.values()))
                 for lane in self.lanes.values():
                     lane.stop()
+                self._notifier.stop()
                 lanes.cancel_scope.deadline = trio.current_time() + self.config.daemon.drain_ms / 1000
                 if self._stop_now:
                     lanes.cancel_scope.cancel()
@@ -278,6 +287,8 @@ class Daemon:
             callbacks=replace(new.callbacks, host=old.callbacks.host, port=old.callbacks.port),
         )
         self.configurations.put_in_force(running, version)
+        if new.notify != old.notify:
+            self._notifier.reconfigure()
         if new.callbacks.public_url_given:
             self._public_url = new.callbacks.public_url
         for name in changes.removed:
@@ -325,6 +336,14 @@ class Daemon:
         config = self.config.systems.get(system)
         return None if config is None else config.policy.retry.limit
 
+    def now_ms(self) -> int:
+        """The time, in milliseconds since the epoch."""
+        return self._given.clock.now_ms()
+
+    def queues(self) -> Mapping[str, str | None]:
+        """Every queue that the configuration knows, and what it is for."""
+        return self.config.queues
+
     def is_paused(self, system: str) -> bool:
         """Whether a person has stopped the system's lane."""
         return system in self._paused
@@ -340,9 +359,33 @@ class Daemon:
         if lane is not None:
             lane.set_paused(paused)
 
+    def present(self, system: str) -> Present:
+        """How things are at the moment for the actions of a system, configured or not."""
+        lane = self.lanes.get(system)
+        return Present(
+            now=self._given.clock.now_ms(),
+            config_version=self.configurations.version,
+            policy=self._book.of(system),
+            configured=system in self.config.systems,
+            paused_by=self._paused.get(system),
+            stopping=self._stop.is_set(),
+            lane=None if lane is None else lane_state(lane),
+        )
+
     def systems_view(self) -> list[r.System]:
         """Every configured system, and every other one that still has actions (they are held)."""
         return systems_view(self.config, self.lanes, self.ledger, self._paused)
+
+    def notification_backlog(self) -> r.NotificationBacklog:
+        """What case owners still have to be told; costs no look into the store."""
+        return backlog_view(self.ledger, self._notifier.channel)
+
+    async def retry_notifications(self, who: str) -> int:
+        """Make every undelivered notification due now, and try the channel at once; how many there are."""
+        count = await self.ledger.hasten_notifications()
+        self._notifier.retry()
+        log.info("notifications made due", who=who, count=count)
+        return count
 
     def status_view(self) -> r.Status:
         """The daemon as a whole; costs no look into the store."""
@@ -361,6 +404,8 @@ class Daemon:
             counts=counts_by_state(self.ledger),
             in_flight=sum(lane.in_flight for lane in self.lanes.values()),
             commits=self.ledger.commits,
+            last_seq=self.ledger.watchers.newest,
+            notifications=self.notification_backlog(),
             stopping=self._stop.is_set(),
         )
 

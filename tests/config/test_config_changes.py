@@ -42,6 +42,14 @@ def test_systems_come_and_go(load) -> None:
             "any reason to queue a",
             "timeout to queue q; any reason to user b",
         ),
+        (
+            "allocation = { to_owner = true }",
+            'allocation.to_owner = true\n[[allocation]]\nowner = ["a", "b"]\nwhen = """\nid >\n  `9`"""\ngroup = "g"',
+            "allocation",
+            "any reason to the case's owner",
+            "any reason of owner a or b where id > `9` to group g; any reason to the case's owner",
+        ),
+        ("", '[[allocation]]\nowner = "a"\nuser = "u"', "allocation", "(not set)", "any reason of owner a to user u"),
         ("", "fax.pages = 2", "fax.pages", "1", "2"),
         ("", 'fax.pause = "2s"', "fax.pause", "1s", "2s"),
         ("", "fax.limits.size = 3", "fax.limits.size", "10", "3"),
@@ -51,7 +59,8 @@ def test_systems_come_and_go(load) -> None:
     ],
 )
 def test_every_key_of_a_system_shows_its_change(old, new, key, before, after, load) -> None:
-    difference = diff(load(SYSTEM + old), load(SYSTEM + new))
+    group = '[groups]\ng = ["anna"]\n' + SYSTEM
+    difference = diff(load(group + old), load(group + new))
     assert difference == ConfigDiff(changed={"f": (Change(key, before, after),)})
 
 
@@ -75,6 +84,18 @@ def test_a_rule_for_another_system_changes_nothing_here(load) -> None:
     both = '[systems.a]\nadapter = "post"\n[systems.b]\nadapter = "post"\n'
     difference = diff(load(both), load(both + '[[allocation]]\nsystem = "a"\nqueue = "q"\n'))
     assert list(difference.changed) == ["a"]
+
+
+def test_a_changed_group_shows_once_and_not_in_every_system_that_uses_it(load) -> None:
+    text = '[[allocation]]\ngroup = "g"\n[systems.a]\nadapter = "post"\n[systems.b]\nadapter = "post"\n[groups]\ng = '
+    difference = diff(load(text + '["anna"]'), load(text + '["anna", "ben"]'))
+    assert difference == ConfigDiff(other=(Change("groups.g", "[anna]", "[anna, ben]"),))
+
+
+def test_the_same_condition_read_again_is_no_difference(load) -> None:
+    text = SYSTEM + '[[allocation]]\nwhen = "{}"\nqueue = "q"\n'
+    assert load(text.format("data.a")).systems == load(text.format("data.a")).systems
+    assert load(text.format("data.a")).systems != load(text.format("data.b")).systems
 
 
 def test_a_changed_secret_shows_as_changed_and_nothing_more(load) -> None:
@@ -133,6 +154,8 @@ def test_a_secret_that_was_a_plain_string_stays_hidden_on_both_sides(load) -> No
             [Change("notify.via", "log", "command"), Change("notify.command", "(not set)", "[a, b]")],
             [],
         ),
+        ('[groups]\ng = ["anna", "ben"]', [Change("groups.g", "(not set)", "[anna, ben]")], []),
+        ('[queues]\nq = "for all"', [Change("queues.q", "(not set)", "for all")], []),
         ('[control.roles]\nadmin = ["uid:1"]', [Change("control.roles.admin", "(not set)", "[uid:1]")], []),
     ],
 )

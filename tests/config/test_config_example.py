@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from connectord.adapters import Adapter
 from connectord.config import load_config
-from connectord.lifecycle.policy import AllocationRule, Assignee, RetryPolicy
+from connectord.config.conditions import compile_expression
+from connectord.lifecycle.policy import AllocationRule, Assignee, CaseOwner, Group, RetryPolicy
 from connectord_http.adapter import HttpAdapter
 
 EXAMPLE = Path(__file__).parents[2] / "connectord.toml"
@@ -48,8 +49,12 @@ EVERY_KEY = [
     "poll.jitter",
     "reason",
     "system",
+    "owner",
+    "when",
     "queue",
     "user",
+    "group",
+    "to_owner",
     "via",
     "command",
     "url",
@@ -76,9 +81,16 @@ def test_the_example_loads() -> None:
     assert billing.policy.retry == RetryPolicy(limit=7, delay_ms=10_000, factor=3.0, max_delay_ms=1_800_000, jitter=0.2)
     assert billing.policy.allocation == (
         AllocationRule(Assignee(queue="late-answers"), reason="timeout", system="billing"),
+        AllocationRule(
+            Group("seniors", ("anna", "ben")),
+            owners=("olga", "otto"),
+            when=compile_expression("data.amount > `10000`", ""),
+        ),
+        AllocationRule(CaseOwner(), when=compile_expression("case_data.priority == 'high'", "")),
         AllocationRule(Assignee(user="maria"), reason="updated_by_integration"),
         AllocationRule(Assignee(queue="billing-exceptions"), system="billing"),
     )
+    assert list(config.queues) == ["default", "billing-exceptions", "back-office", "late-answers", "seniors"]
 
 
 @pytest.mark.parametrize("key", [*EVERY_KEY, *sorted(HttpAdapter.Settings.model_fields.keys() - {"headers"})])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from connectord.config import Rate, format_rate, parse_rate
-from connectord.config.addresses import parse_bind, parse_http_url, parse_target_url
+from connectord.config.addresses import parse_bind, parse_http_url, parse_mail_address, parse_target_url
 
 
 @pytest.mark.parametrize(
@@ -109,3 +109,27 @@ def test_what_is_no_public_url_is_refused(text: str, lesson: str) -> None:
 
 def test_a_target_may_have_a_query_and_keeps_its_slash() -> None:
     assert parse_target_url("https://example.org/hook/?key=1") == "https://example.org/hook/?key=1"
+
+
+@pytest.mark.parametrize("text", ["anna@example.org", "Anna B. <anna@example.org>", '"a b"@example.org', "eva@intern"])
+def test_mail_addresses(text: str) -> None:
+    assert "@" in parse_mail_address(text).addr_spec
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("anna", "no @"),
+        ("@example.org", "no @"),
+        ("x@", "cannot be read"),
+        ("a@b\nBcc: c@d", "invalid address"),
+        ("a@b, c@d", "exactly one"),
+        ("team: a@b;", "exactly one"),
+        ("a b@example.org", "dot-atom"),
+        ("änna@example.org", "non-ASCII"),
+        ("", "exactly one"),
+    ],
+)
+def test_what_is_no_mail_address_says_why(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        parse_mail_address(text)

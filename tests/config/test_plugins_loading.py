@@ -8,6 +8,7 @@ import pytest
 from connectord import plugins
 from connectord.adapters import Adapter, AdapterSettings
 from connectord.config import systems
+from connectord.config.allocations import AllocationReader
 from connectord.config.tables import Problems, Table
 from connectord.errors import PluginRefused
 from connectord.hookspecs import RegisterAdapter, hookimpl
@@ -216,7 +217,8 @@ def test_installed_plugins_may_be_left_out(install) -> None:
 def test_no_adapter_may_be_called_like_a_key_of_a_system() -> None:
     problems = Problems("f", {})
     table = Table({"s": {"": 1}}, (), problems)
-    systems.SystemsReader({}, (table, RetryPolicy()), (), problems, None).read(table)  # type: ignore[arg-type]
+    allocation = AllocationReader((), Table({}, (), problems), ())
+    systems.SystemsReader({}, (table, RetryPolicy()), allocation, problems, None).read(table)  # type: ignore[arg-type]
     [known] = [problem.message for problem in problems.in_order() if "known keys: " in problem.message]
     assert set(known.partition("known keys: ")[2].split(", ")) == plugins.RESERVED_NAMES
 

@@ -10,11 +10,13 @@ from connectord.errors import (
     KeyConflict,
     NotAllowed,
     NotFound,
+    NotInHistory,
     Overloaded,
     Problem,
     Refused,
     StoreFailed,
     StoreFull,
+    WatcherTooSlow,
 )
 
 
@@ -89,7 +91,9 @@ def test_lines_end_with_one_newline():
             -32004,
             {"errors": [{"file": "c.toml", "line": 3, "key": "a.b", "message": "must be 1"}]},
         ),
+        (NotInHistory("gone", 7), -32002, {"state": None, "reason": "gone", "resume_after": 7}),
         (Overloaded("later"), -32005, None),
+        (WatcherTooSlow(7), -32005, {"resume_after": 7}),
         (StoreFull("later"), -32005, None),
         (KeyConflict("no"), -32006, None),
         (InvalidRequest("no"), -32602, None),

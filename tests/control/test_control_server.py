@@ -9,7 +9,7 @@ import structlog
 import trio
 from connectord.control import server
 from connectord.control.protocol import MAX_LINE_BYTES
-from connectord.errors import AddressUnusable, NotFound, Refused, StoreFailed
+from connectord.errors import AddressUnusable, NotFound, Refused, StoreFailed, WatcherTooSlow
 
 
 class Fake:
@@ -22,6 +22,7 @@ class Fake:
         self.seen = []
         self.go = trio.Event()
         self.allowed = True
+        self.notified = -1
 
     def authorize(self, peer):
         return peer if self.allowed else None
@@ -61,6 +62,13 @@ class Fake:
                 for number in range(3):
                     await notify("event", {"n": number})
                 await trio.sleep_forever()
+            case "stream":
+                for number in range(0, 5_000, 2):
+                    await notify("event", *({"n": one, "text": "x" * 100} for one in (number, number + 1)))
+                    self.notified = number + 1
+                raise WatcherTooSlow(self.notified)
+            case "big":
+                return "x" * 5_000_000
             case "flood":
                 while True:
                     await notify("event", {"text": "x" * 100_000})
@@ -280,13 +288,43 @@ async def test_watch_notifies_until_the_disconnect(path, fake):
         await until(lambda: fake.cancelled == 1)
 
 
-async def test_a_slow_reader_is_dropped(path, fake, monkeypatch):
-    monkeypatch.setattr(server, "WRITE_TIMEOUT_SECONDS", 0.2)
+@pytest.mark.parametrize(
+    ("method", "patience"), [("big", "WRITE_TIMEOUT_SECONDS"), ("flood", "NOTIFICATION_PATIENCE_SECONDS")]
+)
+async def test_who_reads_nothing_is_dropped_in_the_end(path, fake, monkeypatch, method, patience):
+    monkeypatch.setattr(server, patience, 0.2)
     async with serving(path, fake), connected(path) as client:
-        await client.send("flood")
-        await until(lambda: fake.cancelled == 1)
-        async with connected(path) as other:
+        with structlog.testing.capture_logs() as logs:
+            await client.send(method)
+            await until(lambda: logs)
+            async with connected(path) as other:
+                assert (await other.call("echo"))["result"] == {}
+        assert [entry["event"] for entry in logs] == ["control_reader_too_slow"]
+        await until(lambda: fake.under_way == 0)
+
+
+async def test_a_reader_of_notifications_may_pause_and_gets_all_of_them_and_the_error(path, fake, monkeypatch):
+    monkeypatch.setattr(server, "WRITE_TIMEOUT_SECONDS", 0.05)
+    async with serving(path, fake), connected(path) as client, connected(path) as other:
+        await client.send("stream")
+        stopped_at = None
+        while stopped_at != fake.notified or stopped_at < 1:  # it reads nothing until the daemon can write no more
+            stopped_at = fake.notified
             assert (await other.call("echo"))["result"] == {}
+            await trio.sleep(0.3)
+        assert 0 < stopped_at < 4_999
+        assert [(await client.read())["params"]["n"] for _ in range(5_000)] == list(range(5_000))
+        assert (await client.read())["error"]["data"] == {"resume_after": 4_999}
+        assert (await client.call("echo", 2))["id"] == 2
+
+
+async def test_a_stuck_reader_does_not_hold_up_the_end(path, fake):
+    with trio.fail_after(5):
+        async with serving(path, fake), connected(path) as client:
+            await client.send("flood")
+            await until(lambda: fake.under_way == 1)
+            await trio.sleep(0.2)
+    assert fake.under_way == 0
 
 
 async def test_one_connection_too_many_is_told_so(path, fake):

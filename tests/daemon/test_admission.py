@@ -72,8 +72,10 @@ async def test_what_is_reserved_is_nobody_elses(autojump_clock: object) -> None:
     for _ in range(2):
         admission.end_poll()
     # the places are free, and the rate is used up
+    assert admission.rate_used_up
     assert admission.reserve_attempts(64) == 0
     await trio.sleep(1)
+    assert not admission.rate_used_up
     assert admission.reserve_attempts(64) == 3
 
 

@@ -9,23 +9,15 @@ from collections.abc import Callable
 
 import trio
 from connectord.testing.daemon_process import DaemonProcess
-
-
-class Ctl:
-    """Runs connectorctl on a daemon's socket."""
-
-    def __init__(self, daemon: DaemonProcess) -> None:
-        self._daemon = daemon
-
-    async def __call__(self, *args: str, code: int = 0) -> str:
-        command = [sys.executable, "-m", "connectord.cli.control", "--socket", str(self._daemon.socket), *args]
-        done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
-        assert done.returncode == code, (args, done.stdout, done.stderr)
-        return (done.stdout if code == 0 else done.stderr).decode()
+from helpers.ctl import Ctl
 
 
 async def test_the_whole_life_by_hand(daemon: DaemonProcess, configure: Callable[..., None]) -> None:
-    configure(depot='retry.delay = "1h"\nretry.limit = 5', erp='timeout = "1h"')
+    configure(
+        depot='retry.delay = "1h"\nretry.limit = 5',
+        erp='timeout = "1h"',
+        extra='[queues]\nseniors = "who know it all"\n',
+    )
     await daemon.start()
     ctl = Ctl(daemon)
     retried = (await ctl("submit", "depot", "--case", "C-1", "--owner", "anna", "--data", '{"n": 1}')).strip()
@@ -40,6 +32,9 @@ async def test_the_whole_life_by_hand(daemon: DaemonProcess, configure: Callable
     assert view == await daemon.call("show", id=retried)
     assert view["connection_error"]["text"].splitlines()[0] in card
 
+    assert retried in await ctl("list", "--retrying", "--system", "depot")
+    assert retried not in await ctl("list", "--retrying", "--system", "erp")
+    assert rejected not in await ctl("list", "--retrying", "--json")
     await ctl("retry", retried)
     with trio.fail_after(10):
         while "2 of 5" not in (card := await ctl("show", retried, "--history", "--attempts")):
@@ -74,7 +69,9 @@ async def test_the_whole_life_by_hand(daemon: DaemonProcess, configure: Callable
         rejected,
         retried,
     ]
-    assert "2 actions to run again" in await ctl("rerun", "--resolution", "not_done_successfully", "--yes")
+    assert "1 action to run again (left out: 1 run again before)" in await ctl(
+        "rerun", "--resolution", "not_done_successfully", "--yes"
+    )
 
 
 async def test_the_daemon_by_hand(daemon: DaemonProcess, configure: Callable[..., None]) -> None:

@@ -83,6 +83,7 @@ async def test_rule_04_no_response_in_time_is_to_do_by_allocation(daemon: Daemon
 
 
 async def test_rule_05_people_take_hand_back_hand_on_and_close(daemon: DaemonProcess, configure: Configure) -> None:
+    configure(extra='[queues]\nseniors = "who know it all"\n')
     await daemon.start()
     action_id = await submit(daemon, "erp", "fail", case="C-5", owner="anna")
     await daemon.until(action_id, "todo")

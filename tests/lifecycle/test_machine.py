@@ -10,7 +10,7 @@ from connectord.errors import Refused
 from connectord.lifecycle import events as on
 from connectord.lifecycle.action import Action, State
 from connectord.lifecycle.effects import EndAttempt, KeepLateResponse, MergeData, Notice, NotifyOwner, OpenAttempt
-from connectord.lifecycle.policy import AllocationRule, Assignee, Policy, PollPolicy, RetryPolicy
+from connectord.lifecycle.policy import AllocationRule, Assignee, CaseOwner, Group, Policy, PollPolicy, RetryPolicy
 from connectord.lifecycle.retry import RETRY_AFTER_CAP_MS
 from connectord.lifecycle.steps import Moment
 from connectord.lifecycle.transitions import Transition, decide
@@ -43,7 +43,7 @@ policies = st.builds(
     allocation=st.lists(
         st.builds(
             AllocationRule,
-            assignee=st.sampled_from([Assignee(queue="q"), Assignee(user="u")]),
+            assignee=st.sampled_from([Assignee(queue="q"), Assignee(user="u"), CaseOwner(), Group("g", ("u", "v"))]),
             reason=st.sampled_from([None, "timeout", "updated_by_integration"]),
             system=st.sampled_from([None, "billing", "other"]),
         ),

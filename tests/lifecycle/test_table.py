@@ -157,7 +157,8 @@ def test_a_refused_event_raises_with_state_and_reason(state: State, kind: type[o
         with pytest.raises(Refused) as caught:
             decide(action_in(state), event, moment)
         assert caught.value.state == state
-        assert caught.value.reason == refusal(state, kind) == REFUSALS[state, kind]
+        assert caught.value.reason == refusal(state, kind, action_in(state).user)
+    assert refusal(state, kind) == REFUSALS[state, kind]
 
 
 @pytest.mark.parametrize(("state", "kind"), ALLOWED, ids=pair_name)
@@ -169,6 +170,16 @@ def test_who_is_notified_fits_the_rules(state: State, kind: type[on.Event]) -> N
         assert notices == [Notice.ATTEMPTS_EXHAUSTED] * ("9" in rules) + [Notice.CLOSED_BY_HAND] * by_hand
         if rules & {"3", "4", "20"}:
             assert notices == []
+
+
+@pytest.mark.parametrize("rule", ["3", "4", "20"])
+def test_rules_3_4_and_20_never_notify(rule: str) -> None:
+    rows = [row for row in TABLE if rule in row.rules.split(",")]
+    assert rows
+    for row in rows:
+        reached = [after for *_, after in outcomes(row.state, row.event) if after.row is row]
+        assert reached
+        assert not any(isinstance(effect, NotifyOwner) for after in reached for effect in after.effects)
 
 
 @pytest.mark.parametrize(("state", "kind"), ALLOWED, ids=pair_name)

@@ -8,14 +8,25 @@ from datetime import UTC, datetime
 import pytest
 from connectord.lifecycle.action import Action, Reason, Resolution, State
 from connectord.lifecycle.effects import Notice
+from connectord.lifecycle.policy import Assignee
 from connectord.lifecycle.wording import (
+    assignee_text,
     closed_label,
     connection_error_text,
+    format_distance,
+    format_duration,
+    format_moment,
     format_time,
+    is_highlighted,
     notice_text,
+    one_line,
+    owner_text,
+    quoted,
     reason_label,
     resolution_label,
+    rules_text,
     state_label,
+    who_text,
 )
 
 FAILED_AT = int(datetime(2026, 11, 24, 12, 3, 11, tzinfo=UTC).timestamp() * 1000) + 120
@@ -157,3 +168,80 @@ def test_what_a_case_owner_is_told() -> None:
     )
     by_hand = notice_text(EXHAUSTED, Notice.CLOSED_BY_HAND, 5)
     assert by_hand == "Action 01J in billing: Closed - Not Done Successfully\nIt was closed unsuccessfully by hand."
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [
+        (0, "now"),
+        (999, "now"),
+        (-999, "now"),
+        (1000, "in 1 s"),
+        (-119_999, "119 s ago"),
+        (120_000, "in 2 min"),
+        (239_000, "in 3 min"),
+        (-7_199_000, "119 min ago"),
+        (-3 * 3_600_000, "3 h ago"),
+        (47 * 3_600_000, "in 47 h"),
+        (48 * 3_600_000, "in 2 d"),
+        (-400 * 86_400_000, "400 d ago"),
+    ],
+)
+def test_how_long_something_is_from_now(ms: int, text: str) -> None:
+    assert format_distance(FAILED_AT + ms, FAILED_AT) == text
+
+
+def test_a_moment_is_a_time_and_its_distance() -> None:
+    assert format_moment(FAILED_AT, FAILED_AT + 3 * 3_600_000) == "2026-11-24 12:03:11 UTC (3 h ago)"
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [
+        (0, "0 ms"), (250, "250 ms"), (1500, "1500 ms"), (10_000, "10 s"), (90_000, "90 s"), (120_000, "2 min"),
+        (14_400_000, "4 h"), (5_400_000, "90 min"), (86_400_000, "1 d"),
+    ],
+)  # fmt: skip
+def test_durations_leave_no_rest(ms: int, text: str) -> None:
+    assert format_duration(ms) == text
+
+
+def test_rules_and_people_by_name() -> None:
+    assert rules_text("7") == "rule 7"
+    assert rules_text("10c,9") == "rules 10c and 9"
+    assert owner_text(None) == "the case owner"
+    assert owner_text("olga") == "the case owner olga"
+    assert assignee_text(Assignee(queue="late")) == "the queue late"
+    assert assignee_text(Assignee(user="eva")) == "the user eva"
+
+
+@pytest.mark.parametrize(
+    ("who", "text"),
+    [
+        ("user:anna", "the user anna"),
+        ("uid:1001", "the user with the uid 1001"),
+        ("system:billing", "the system billing"),
+        ("scheduler", "the scheduler"),
+        ("callback", "a callback"),
+        ("recovery", "the recovery at the start"),
+        ("start", "the start of the daemon"),
+        ("signal", "a signal to reload"),
+        ("user:", "user:"),
+        ("somebody", "somebody"),
+    ],
+)
+def test_who_decided(who: str, text: str) -> None:
+    assert who_text(who) == text
+
+
+def test_somebody_elses_words_stay_on_one_line() -> None:
+    assert one_line("no\n\tsuch  vendor ") == "no such vendor"
+    assert quoted("no such\nvendor") == '"no such vendor"'
+    assert one_line("x" * 301) == "x" * 300 + "..."
+    assert one_line("x" * 300) == "x" * 300
+
+
+def test_rule_9_only_what_was_closed_unsuccessfully_stands_out() -> None:
+    assert is_highlighted(EXHAUSTED)
+    assert not is_highlighted(replace(EXHAUSTED, resolution=Resolution.DONE_SUCCESSFULLY))
+    assert not is_highlighted(RETRYING)

@@ -76,11 +76,6 @@ def _late_text(response: Any) -> str:
     return f"{clean(response.get('at'))}  {clean(response.get('status'))}{reason}  {data}"
 
 
-def is_unsuccessful(action: Mapping[str, Any]) -> bool:
-    """Whether it was closed as not done successfully."""
-    return action.get("state") == "closed" and action.get("resolution") == "not_done_successfully"
-
-
 def state_label(action: Mapping[str, Any]) -> str:
     """The action's state as people read it."""
     if action.get("state") == "closed":
@@ -150,14 +145,48 @@ def card(action: Mapping[str, Any]) -> str:
     if isinstance(connection_error, Mapping):
         text = str(connection_error.get("text") or connection_error.get("message") or "")
         parts.append("Connection error\n" + _indented(text))
-    for title, key in (("Data", "data"), ("Response data", "response_data")):
+    for title, key in (("Data", "data"), (_response_title(action), "response_data")):
         if action.get(key):
             parts.append(f"{title}\n" + _indented(json.dumps(action[key], indent=2, ensure_ascii=False)))
     late = action.get("late_responses")
     if isinstance(late, Sequence) and late:
         lines = [_late_text(response) for response in late]
         parts.append("Late responses\n" + _indented("\n".join(lines)))
+    told = [notification_line(item) for item in action.get("notifications") or []]
+    if told:
+        parts.append("Owner\n" + _indented("\n".join(told)))
     return "\n\n".join(parts)
+
+
+def _response_title(action: Mapping[str, Any]) -> str:
+    response = action.get("response")
+    if not isinstance(response, Mapping):
+        return "Response data"
+    return f"Response data ({origin_text(response)}, {clean(response.get('who'))}, at {clean(response.get('at'))})"
+
+
+def origin_text(origin: Mapping[str, Any]) -> str:
+    """Which way custom data came: ``callback``, ``answer to attempt 2`` or ``by hand``."""
+    match origin.get("by"):
+        case "person":
+            return "by hand"
+        case "attempt":
+            number = origin.get("attempt")
+            return "answer to an attempt" if number is None else f"answer to attempt {clean(number)}"
+        case way:
+            return clean(way)
+
+
+def notification_line(item: Mapping[str, Any]) -> str:
+    """One notification, on its action's card."""
+    state, owner, error = item.get("state"), clean(item.get("owner")), item.get("last_error")
+    match state:
+        case "delivered":
+            return f"{owner} was notified at {clean(item.get('delivered_at'))}"
+        case "no_owner":
+            return clean(error)
+    text = f"{owner} is not notified yet ({clean(item.get('tries'))} tries)"
+    return text if error is None else f"{text}: {clean(error)}"
 
 
 def _indented(text: str) -> str:
@@ -165,25 +194,9 @@ def _indented(text: str) -> str:
     return "\n".join(f"    {line}".rstrip() for line in _printable(text).split("\n"))
 
 
-def case_card(case: Mapping[str, Any]) -> str:
-    """A case with its actions; "!" stands before those closed unsuccessfully."""
-    actions: Sequence[Mapping[str, Any]] = case.get("actions") or []
-    parts = [facts([("Case", case.get("id")), ("Owner", case.get("owner"))])]
-    if case.get("data"):
-        parts.append("Data\n" + _indented(json.dumps(case["data"], indent=2, ensure_ascii=False)))
-    rows = (
-        (
-            "!" if is_unsuccessful(action) else "",
-            action.get("id"),
-            action.get("system"),
-            state_label(action),
-            attempts_text(action),
-            action.get("due_at"),
-        )
-        for action in actions
-    )
-    parts.append(table(("", "ID", "SYSTEM", "STATE", "ATTEMPTS", "DUE"), rows) if actions else "No actions.")
-    return "\n\n".join(parts)
+def explanation(told: Mapping[str, Any]) -> str:
+    """The answer of ``why``, which the daemon has put into words."""
+    return _printable(str(told.get("text", "")))
 
 
 def system_table(systems: Iterable[Mapping[str, Any]]) -> str:
@@ -218,21 +231,65 @@ def system_table(systems: Iterable[Mapping[str, Any]]) -> str:
     return table(headings, rows)
 
 
-def plan_text(plan: Mapping[str, Any], *, applied: bool) -> str:
-    """What a reload did or would do."""
-    lines = [f"+ {clean(name)}" for name in plan.get("added") or []]
-    lines += [f"- {clean(name)}" for name in plan.get("removed") or []]
+def plan_text(result: Mapping[str, Any]) -> str:
+    """What a reload changed, or would change."""
+    plan = result.get("plan") or {}
+    held, back = plan.get("held") or [], plan.get("back") or []
+    lines = [f"+ {clean(name)}{'  (its actions go on)' if name in back else ''}" for name in plan.get("added") or []]
+    lines += [
+        f"- {clean(name)}{'  (its actions are held)' if name in held else ''}" for name in plan.get("removed") or []
+    ]
     for name, changes in (plan.get("changed") or {}).items():
-        lines.append(f"~ {clean(name)}")
-        lines += [f"    {clean(c.get('key'))}: {clean(c.get('old'))} -> {clean(c.get('new'))}" for c in changes]
+        lines += [f"~ {clean(name)}", *(f"    {key_change(change)}" for change in changes)]
+    lines += [f"~ {key_change(change)}" for change in plan.get("other") or []]
     if not lines:
-        lines.append("no changes to the systems")
+        lines.append("no changes")
     lines += [f"needs a restart: {clean(key)}" for key in plan.get("restart_required") or []]
-    closed = (plan.get("actions") or {}).get("close")
-    if closed:
-        lines.append(f"actions {'closed' if applied else 'that would be closed'}: {clean(closed)}")
-    lines.append("applied" if applied else "not applied")
+    version = clean(result.get("version"))
+    lines.append(
+        f"applied as version {version}" if result.get("applied") else f"not applied: would be version {version}"
+    )
     return "\n".join(lines)
+
+
+def key_change(change: Mapping[str, Any]) -> str:
+    """``retry.limit: 5 -> 7``"""
+    return f"{clean(change.get('key'))}: {clean(change.get('old'))} -> {clean(change.get('new'))}"
+
+
+def config_table(history: Mapping[str, Any]) -> str:
+    """The table of ``config history``; a star marks the version in force."""
+    rows = (
+        (
+            "*" if version.get("version") == history.get("running") else "",
+            version.get("version"),
+            version.get("at"),
+            version.get("who"),
+            None if version.get("back_to") is None else f"back to {version['back_to']}",
+            str(version.get("digest"))[:12],
+        )
+        for version in history.get("versions") or []
+    )
+    return table(("", "VERSION", "SINCE", "BY", "NOTE", "SHA-256"), rows)
+
+
+def config_diff_text(difference: Mapping[str, Any]) -> str:
+    """What ``config diff`` prints: the keys with their values, then the lines of the file."""
+    lines = [f"+ {clean(name)}" for name in difference.get("added") or []]
+    lines += [f"- {clean(name)}" for name in difference.get("removed") or []]
+    for name, changes in (difference.get("changed") or {}).items():
+        lines += [f"~ {clean(name)}", *(f"    {key_change(change)}" for change in changes)]
+    lines += [f"~ {key_change(change)}" for change in difference.get("other") or []]
+    lines += [f"cannot be read any more: {clean(problem)}" for problem in difference.get("problems") or []]
+    parts = ["\n".join(lines)] if lines else ["no setting differs"]
+    if difference.get("text"):
+        parts.append(plain(difference["text"]))
+    return "\n\n".join(parts)
+
+
+def plain(text: Any) -> str:
+    """A text of many lines; what would steer the terminal is shown as an escape."""
+    return _printable(str(text)).rstrip("\n")
 
 
 def status_card(status: Mapping[str, Any]) -> str:
@@ -242,10 +299,12 @@ def status_card(status: Mapping[str, Any]) -> str:
             ("Version", status.get("version")),
             ("Process", status.get("pid")),
             ("Started", status.get("started_at")),
-            ("Uptime", _duration(status.get("uptime_seconds"))),
+            ("Uptime", duration_text(status.get("uptime_seconds"))),
             ("State directory", status.get("state_directory")),
             ("Callbacks", status.get("callbacks")),
+            ("Configuration", _configuration_text(status)),
             ("Systems", status.get("systems")),
+            ("Owners", _owners_text(status.get("notifications"))),
         ]
     )
     counts = status.get("counts") or {}
@@ -253,7 +312,25 @@ def status_card(status: Mapping[str, Any]) -> str:
     return f"{known}\n\nActions\n{actions}" if actions else known
 
 
-def _duration(seconds: Any) -> str | None:
+def _owners_text(backlog: Any) -> str | None:
+    if not isinstance(backlog, Mapping):
+        return None
+    channel = backlog.get("channel") or {}
+    down = f"; {clean(channel.get('last_error'))}" if channel.get("state") == "down" else ""
+    count = backlog.get("undelivered")
+    if not count:
+        return f"all notified{down}"
+    return f"{clean(count)} notifications not delivered, the oldest since {clean(backlog.get('since'))}{down}"
+
+
+def _configuration_text(status: Mapping[str, Any]) -> str | None:
+    if status.get("config_version") is None:
+        return None
+    return f"version {status['config_version']} of {status.get('config_file')}"
+
+
+def duration_text(seconds: Any) -> str | None:
+    """``1h 1m 40s``; None where it is not known."""
     if not isinstance(seconds, int | float):
         return None
     minutes, rest = divmod(int(seconds), 60)

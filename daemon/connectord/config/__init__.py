@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from connectord.config.addresses import parse_mail_address
 from connectord.config.changes import Change, ConfigDiff, diff
 from connectord.config.durations import format_duration, parse_duration
 from connectord.config.fields import DurationMs
@@ -53,5 +54,6 @@ __all__ = [
     "hide_secrets",
     "load_config",
     "parse_duration",
+    "parse_mail_address",
     "parse_rate",
 ]

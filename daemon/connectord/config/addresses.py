@@ -1,9 +1,12 @@
-"""Network addresses as people write them: where to listen, and URLs."""
+"""Addresses as people write them: where to listen, URLs, and mail addresses."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from email.errors import HeaderParseError, ObsoleteHeaderDefect
+from email.headerregistry import Address, AddressHeader
+from email.policy import default as mail_policy
 from urllib.parse import urlsplit
 
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?", re.ASCII)
@@ -92,3 +95,24 @@ def is_ipv6(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def parse_mail_address(text: str) -> Address:
+    """One mail address, ``anna@example.org`` or ``Anna <anna@example.org>``.
+
+    Raises :class:`ValueError`, with what is wrong.
+    """
+    try:
+        header = mail_policy.header_factory("To", text)
+    except (ValueError, IndexError, HeaderParseError):
+        raise ValueError("it cannot be read as one") from None
+    if not isinstance(header, AddressHeader) or len(header.addresses) != 1 or header.groups[0].display_name is not None:
+        raise ValueError("it must be exactly one")
+    (address,) = header.addresses
+    if not address.username or not address.domain:
+        raise ValueError("it has no @ between a name and a domain")
+    # an unquoted dot in the name before the address is old-fashioned, and common
+    defects = [defect for defect in getattr(header, "defects", ()) if not isinstance(defect, ObsoleteHeaderDefect)]
+    if defects:
+        raise ValueError(str(defects[0]))
+    return address

@@ -11,7 +11,7 @@ from connectord.config.durations import format_duration
 from connectord.config.rates import format_rate
 from connectord.config.secrets import hide_secrets
 from connectord.config.values import Config, NotifySettings, SystemConfig
-from connectord.lifecycle.policy import AllocationRule, Assignee
+from connectord.lifecycle.policy import AllocationRule, Assignee, CaseOwner, Group, Target
 
 NOT_SET = "(not set)"
 """What is shown for a key that one of the two configurations does not have."""
@@ -129,6 +129,9 @@ def _other_values(config: Config, counterpart: Config) -> dict[str, object]:
     # an address made from bind changes when bind does: at a restart
     if callbacks.public_url_given or counterpart.callbacks.public_url_given:
         values["callbacks.public_url"] = callbacks.public_url
+    values.update({f"groups.{name}": members for name, members in config.groups.items()})
+    # a queue that only a rule names shows with its rule
+    values.update({f"queues.{name}": what_for for name, what_for in config.queues.items() if what_for is not None})
     values.update(_notify_values(config.notify))
     for role in ("viewer", "operator", "admin"):
         rules = [f"{rule.kind}:{rule.number}" for rule in config.control.roles if rule.role == role]
@@ -147,11 +150,23 @@ def _notify_values(notify: NotifySettings) -> dict[str, object]:
 
 def _allocation(system: str, rules: tuple[AllocationRule, ...]) -> str | None:
     own = [rule for rule in rules if rule.system in (None, system)]
-    return "; ".join(f"{rule.reason or 'any reason'} to {_assignee(rule.assignee)}" for rule in own) or None
+    return "; ".join(_rule(rule) for rule in own) or None
 
 
-def _assignee(assignee: Assignee) -> str:
-    return f"queue {assignee.queue}" if assignee.user is None else f"user {assignee.user}"
+def _rule(rule: AllocationRule) -> str:
+    owners = "" if rule.owners is None else f" of owner {' or '.join(rule.owners)}"
+    when = "" if rule.when is None else f" where {rule.when}"
+    return f"{rule.reason or 'any reason'}{owners}{when} to {_target(rule.assignee)}"
+
+
+def _target(target: Target) -> str:
+    match target:
+        case Group():
+            return f"group {target.name}"
+        case CaseOwner():
+            return "the case's owner"
+        case Assignee():
+            return f"queue {target.queue}" if target.user is None else f"user {target.user}"
 
 
 def _flatten(prefix: str, value: Any) -> Iterator[tuple[str, object]]:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from connectord.adapters import Adapter
-from connectord.config.allocations import read_rules
+from connectord.config.allocations import AllocationReader, known_queues, read_queues
 from connectord.config.control import read_control
 from connectord.config.notify import read_notify
 from connectord.config.positions import find_lines
@@ -88,8 +88,10 @@ def load_config(
     retry_table = root.table("retry")
     retry = read_retry(retry_table, RetryPolicy())
     system_table = root.table("systems")
-    rules = read_rules(root.tables("allocation"), system_table.values)
-    systems = SystemsReader(adapters, (retry_table, retry), rules, problems, secrets).read(system_table)
+    allocation = AllocationReader(root.tables("allocation"), root.table("groups"), system_table.values)
+    queues = read_queues(root.table("queues"))
+    systems = SystemsReader(adapters, (retry_table, retry), allocation, problems, secrets).read(system_table)
+    unconfigured = Policy(retry=retry, allocation=allocation.rules)
     notify = read_notify(root.table("notify"), secrets)
     control = read_control(root.table("control"))
     root.finish()
@@ -102,7 +104,11 @@ def load_config(
         daemon=daemon,
         callbacks=callbacks,
         systems=MappingProxyType(systems),
-        unconfigured=Policy(retry=retry, allocation=rules),
+        unconfigured=unconfigured,
+        groups=MappingProxyType(allocation.groups),
+        queues=MappingProxyType(
+            known_queues(queues, allocation.groups, [unconfigured, *(system.policy for system in systems.values())])
+        ),
         notify=notify,
         control=control,
         secrets=secrets.values,

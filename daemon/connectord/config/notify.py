@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pydantic
 
-from connectord.config.addresses import is_host, is_ipv6, parse_target_url
+from connectord.config.addresses import is_host, is_ipv6, parse_mail_address, parse_target_url
 from connectord.config.scalars import boolean, choice, parsed, text, whole_number
 from connectord.config.secrets import Secrets
 from connectord.config.tables import Table
@@ -88,6 +88,8 @@ def _host(value: object) -> str:
 
 def _sender(value: object) -> str:
     sender = text(value)
-    if "@" not in sender:
-        raise ValueError("must be a mail address, such as connectord@example.org")
+    try:
+        parse_mail_address(sender)
+    except ValueError as error:
+        raise ValueError(f"must be a mail address, such as connectord@example.org: {error}") from error
     return sender

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from connectord.adapters import Adapter, AdapterSettings, has_method
-from connectord.config.allocations import read_assignee
+from connectord.config.allocations import AllocationReader
 from connectord.config.asking import read_healthcheck, read_poll
 from connectord.config.rates import parse_rate
 from connectord.config.retries import read_retry
@@ -31,13 +31,13 @@ class SystemsReader:
         self,
         adapters: Mapping[str, type[Adapter]],
         retry: tuple[Table, RetryPolicy],
-        rules: tuple[AllocationRule, ...],
+        allocation: AllocationReader,
         problems: Problems,
         secrets: Secrets,
     ) -> None:
         self._adapters = adapters
         self._retry_table, self._retry = retry
-        self._rules = rules
+        self._allocation = allocation
         self._problems = problems
         self._secrets = secrets
 
@@ -67,7 +67,7 @@ class SystemsReader:
             on_timeout=table.read("on_timeout", _on_timeout, _DEFAULTS.on_timeout),
             heartbeat_extends=table.read("heartbeat_extends", boolean, _DEFAULTS.heartbeat_extends),
             retry=read_retry(table.table("retry"), self._retry, self._retry_table),
-            allocation=self._rules + self._own_rule(name, table),
+            allocation=self._allocation.rules + self._own_rule(name, table),
             poll=read_poll(table, adapter),
             probe=adapter is not None and has_method(adapter, "probe"),
         )
@@ -102,7 +102,7 @@ class SystemsReader:
         own = table.table("allocation")
         if not isinstance(table.values.get("allocation"), dict):
             return ()
-        return (AllocationRule(assignee=read_assignee(own), system=name),)
+        return (self._allocation.own_rule(name, own),)
 
     def _settings(self, adapter: type[Adapter], table: Table) -> AdapterSettings | None:
         table.expect(adapter.name)

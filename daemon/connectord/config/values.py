@@ -127,8 +127,9 @@ class Config:
 
     ``source`` is the file it came from, None if there was none. ``text`` has the file's bytes and ``digest`` their
     SHA-256 in hex; secrets are not part of them. ``systems`` is in the order of the file. ``unconfigured`` is the
-    policy for actions of a system that the file does not have any more: the defaults for every system. ``secrets`` are
-    the values that must never show anywhere, none of them empty.
+    policy for actions of a system that the file does not have any more: the defaults for every system. ``groups`` are
+    the members of each; ``queues`` is every queue that there is, and what it is for where the file says so. ``secrets``
+    are the values that must never show anywhere, none of them empty.
     """
 
     source: Path | None
@@ -138,6 +139,8 @@ class Config:
     text: bytes = field(default=b"", repr=False)
     systems: Mapping[str, SystemConfig] = field(default_factory=lambda: MappingProxyType({}))
     unconfigured: Policy = field(default_factory=Policy)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    queues: Mapping[str, str | None] = field(default_factory=lambda: MappingProxyType({"default": None}))
     notify: NotifySettings = field(default_factory=NotifySettings)
     control: ControlSettings = field(default_factory=ControlSettings)
     secrets: tuple[str, ...] = field(default=(), repr=False)

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import trio
-
 from connectord.adapters import Adapter
 from connectord.config import Config, ConfigDiff, diff, hide_secrets, load_config
 from connectord.configurations.effects import Limits, Read, count_effects, plan_page, result_page
@@ -16,7 +14,7 @@ from connectord.control import results as r
 from connectord.errors import ConfigurationRefused, InvalidRequest, NotFound
 from connectord.ledger.ledger import Ledger
 from connectord.ledger.operations import RecordConfig
-from connectord.store.base import ConfigRecord
+from connectord.store.base import ConfigRecord, Executor
 from connectord.times import rfc3339
 
 
@@ -38,6 +36,7 @@ class Configurations:
         *,
         ledger: Ledger,
         read: Read,
+        executor: Executor,
         adapters: Mapping[str, type[Adapter]],
         environ: Mapping[str, str],
     ) -> None:
@@ -46,6 +45,7 @@ class Configurations:
         """The running configuration's number; 0 until :meth:`start`."""
         self._ledger = ledger
         self._read = read
+        self._executor = executor
         self._adapters = adapters
         self._environ = environ
         self._limits_before: Limits = limits_of(config)
@@ -162,7 +162,7 @@ class Configurations:
         return record.text
 
     async def _parse(self, source: Path, text: bytes | None = None, name: str | None = None) -> Config:
-        return await trio.to_thread.run_sync(
+        return await self._executor.run(
             lambda: load_config(source, adapters=self._adapters, environ=self._environ, text=text, name=name)
         )
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from connectord.errors import DaemonUnreachable, RequestFailed
 
@@ -33,7 +34,7 @@ class ControlClient:
         self._buffer = bytearray()
         self._last_id = 0
 
-    def __enter__(self) -> ControlClient:
+    def __enter__(self) -> Self:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(self.timeout_seconds)
         try:
@@ -112,16 +113,28 @@ class ControlClient:
         return "method" not in message and message.get("id") == request_id
 
     def _receive(self, timeout: float | None) -> tuple[dict[str, Any], str]:
+        try:
+            line = self._line(timeout)
+        except TimeoutError as error:
+            raise DaemonUnreachable(f"no answer from {self.path} within {timeout:g} s") from error
+        return self._message(line)
+
+    def _line(self, timeout: float | None) -> bytes:
+        """The next line. After TimeoutError one may go on reading: what has come of it is kept."""
         if self._socket is None:
             raise DaemonUnreachable(f"not connected to {self.path}")
-        self._socket.settimeout(timeout)
+        deadline = None if timeout is None else time.monotonic() + timeout
         searched = 0
         while (end := self._buffer.find(b"\n", searched)) < 0:
             searched = len(self._buffer)
+            remaining = None if deadline is None else deadline - time.monotonic()
+            if remaining is not None and remaining <= 0:
+                raise TimeoutError
+            self._socket.settimeout(remaining)
             try:
                 chunk = self._socket.recv(64 * 1024)
-            except TimeoutError as error:
-                raise DaemonUnreachable(f"no answer from {self.path} within {timeout:g} s") from error
+            except TimeoutError:
+                raise
             except OSError as error:
                 raise DaemonUnreachable(f"the connection to {self.path} broke: {error}") from error
             if not chunk:
@@ -129,6 +142,9 @@ class ControlClient:
             self._buffer += chunk
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
+        return line
+
+    def _message(self, line: bytes) -> tuple[dict[str, Any], str]:
         try:
             text = line.decode()
             message = json.loads(text)

@@ -44,7 +44,10 @@ class ById(Params, frozen=True):
 
 
 class List(Params, frozen=True):
-    """A page of actions, the newest first; ``after`` is the ``next`` of the page before."""
+    """A page of actions, the newest first; ``after`` is the ``next`` of the page before.
+
+    ``queue`` and ``user`` find only what people have to do: To Do and In Progress actions.
+    """
 
     state: Literal["pending", "attempting", "waiting", "todo", "in_progress", "closed"] | None = None
     system: Name | None = None
@@ -52,6 +55,10 @@ class List(Params, frozen=True):
     reason: Literal["updated_by_integration", "timeout"] | None = None
     resolution: Literal["done_successfully", "not_done_successfully"] | None = None
     since: str | None = None
+    queue: Name | None = None
+    user: Name | None = None
+    retrying: bool = False
+    """only pending ones whose last attempt failed"""
     after: Name | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
 
@@ -87,20 +94,58 @@ class Cancel(Params, frozen=True):
     note: Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)]
 
 
+class Case(Params, frozen=True):
+    """A case, with a page of its actions; ``after`` is the ``next`` of the page before."""
+
+    id: Name
+    after: Name | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1000
+
+
+class CaseMerges(Params, frozen=True):
+    """A page of what was merged into a case, the oldest first; ``after`` is the ``next`` of the page before."""
+
+    id: Name
+    after: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+
+
+class Notifications(Params, frozen=True):
+    """A page of notifications, the newest first: those not delivered yet; with ``all`` the others too.
+
+    ``after`` is the ``next`` of the page before.
+    """
+
+    all: bool = False
+    owner: Name | None = None
+    after: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
+
+
 class RerunFilters(Params, frozen=True):
-    """Which closed actions to run again."""
+    """Which closed actions to run again; those that were run again already are left out.
+
+    ``since`` and ``until`` (not included) are about when they were submitted.
+    """
 
     system: Name | None = None
+    case: Name | None = None
+    reason: Literal["updated_by_integration", "timeout"] | None = None
     since: str | None = None
+    until: str | None = None
     resolution: Literal["done_successfully", "not_done_successfully"] | None = None
 
 
 class Rerun(Params, frozen=True):
-    """New actions from closed ones: by ids, or by filters; ``dry_run`` only counts."""
+    """New actions from closed ones: by ids, or by filters; ``dry_run`` only counts.
+
+    ``expect`` is the count that was seen before: where it is another one by now, nothing is done.
+    """
 
     ids: Ids | None = None
     filters: RerunFilters | None = None
     dry_run: bool = False
+    expect: Annotated[int, msgspec.Meta(ge=0, le=10_000)] | None = None
 
 
 class System(Params, frozen=True):
@@ -154,13 +199,15 @@ class WatchFilters(Params, frozen=True):
     id: Name | None = None
     system: Name | None = None
     case: Name | None = None
-    state: str | None = None
+    state: Literal["pending", "attempting", "waiting", "todo", "in_progress", "closed"] | None = None
+    """the one that the action comes to"""
 
 
 class Watch(Params, frozen=True):
-    """The stream of changes."""
+    """The stream of changes: from now on, or all that came ``after`` that number and then from now on."""
 
     filters: WatchFilters | None = None
+    after: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
 
 
 class Shutdown(Params, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -15,10 +15,12 @@ from connectord.errors import (
     KeyConflict,
     NotAllowed,
     NotFound,
+    NotInHistory,
     Overloaded,
     Refused,
     StoreFailed,
     StoreFull,
+    WatcherTooSlow,
 )
 
 MAX_LINE_BYTES = 1024 * 1024
@@ -48,6 +50,12 @@ class Request:
     method: str
     params: dict[str, Any] = field(default_factory=dict)
     is_notification: bool = False
+
+
+class Notify(Protocol):
+    """Sends notifications of one method, one for each of ``params``, in one piece: a few dozen at most."""
+
+    async def __call__(self, method: str, *params: Any) -> None: ...
 
 
 class ProtocolError(Exception):
@@ -141,7 +149,12 @@ def error_reply(request_id: RequestId, error: Exception) -> bytes:
     if isinstance(error, ProtocolError):
         return encode_error(request_id, error.code, error.message)
     if isinstance(error, Refused):
-        return encode_error(request_id, REFUSED, error.reason, {"state": error.state, "reason": error.reason})
+        data: dict[str, Any] = {"state": error.state, "reason": error.reason}
+        if isinstance(error, NotInHistory):
+            data["resume_after"] = error.resume_after
+        return encode_error(request_id, REFUSED, error.reason, data)
+    if isinstance(error, WatcherTooSlow):
+        return encode_error(request_id, OVERLOADED, str(error), {"resume_after": error.resume_after})
     if isinstance(error, ConfigurationRefused):
         errors = [{"file": p.file, "line": p.line, "key": p.key, "message": p.message} for p in error.problems]
         text = f"the configuration is refused: {len(errors)} problem{'' if len(errors) == 1 else 's'}"

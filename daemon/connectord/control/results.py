@@ -48,8 +48,81 @@ class LateResponse(Result, frozen=True, kw_only=True):
     data: dict[str, Any]
 
 
+class Origin(Result, frozen=True, kw_only=True):
+    """Which response set custom data: the action that it was for, when it came, and by which way.
+
+    ``attempt`` is the number of the attempt whose answer it was, null where no attempt brought it. ``seq`` is its row
+    of the history.
+    """
+
+    seq: int
+    action: str
+    at: Time
+    by: Literal["callback", "attempt", "person"]
+    attempt: int | None
+    who: str
+
+
+class Notification(Result, frozen=True, kw_only=True):
+    """What a case owner is told (rules 5 and 9), and what became of it.
+
+    ``waiting``: it is tried again at ``next_try_at``, though not before the channel itself is. ``undeliverable``: it
+    cannot be delivered as it is, ``last_error`` says why; it waits for ``notifications_retry``. ``no_owner``: there is
+    nobody to tell.
+    """
+
+    seq: int
+    action: str
+    case: str | None
+    owner: str | None
+    notice: str
+    at: Time
+    text: str
+    state: Literal["waiting", "undeliverable", "delivered", "no_owner"]
+    tries: int
+    next_try_at: Time | None
+    delivered_at: Time | None
+    last_error: str | None
+
+
+class Channel(Result, frozen=True, kw_only=True):
+    """How case owners are reached, and whether they can be. While it is down, it is tried at ``next_try_at``."""
+
+    via: Literal["log", "command", "webhook", "smtp"]
+    state: Literal["up", "down"]
+    last_error: str | None
+    since: Time | None
+    next_try_at: Time | None
+
+
+class NotificationBacklog(Result, frozen=True, kw_only=True):
+    """How many notifications are not delivered yet, since when the oldest of them waits, and how the channel is."""
+
+    undelivered: int
+    since: Time | None
+    channel: Channel
+
+
+class NotificationPage(Result, frozen=True, kw_only=True):
+    """A page of notifications, the newest first; ``next`` is the next call's ``after``, null on the last page."""
+
+    notifications: list[Notification]
+    next: int | None
+    backlog: NotificationBacklog
+
+
+class Hastened(Result, frozen=True, kw_only=True):
+    """How many notifications were made due now."""
+
+    count: int
+
+
 class Action(Result, frozen=True, kw_only=True):
-    """An action: its info card. ``retry_limit`` is the one to show (rule 10)."""
+    """An action: its info card. ``retry_limit`` is the one to show (rule 10).
+
+    In a list, and among a case's actions, ``late_responses`` and ``notifications`` are empty and ``response`` is null:
+    ``show`` has them.
+    """
 
     id: str
     system: str
@@ -81,9 +154,14 @@ class Action(Result, frozen=True, kw_only=True):
     rerun_of: str | None
     held: bool
     """Whether its system is not configured any more; it goes on when the system is back."""
+    highlighted: bool
+    """Whether a view makes it stand out: it was closed unsuccessfully (rule 9)."""
+    response: Origin | None
+    """What brought ``response_data``; null where nothing did, or before that was recorded."""
     connection_error: ConnectionError | None
     progress: Progress | None
     late_responses: list[LateResponse]
+    notifications: list[Notification]
 
 
 class Actions(Result, frozen=True, kw_only=True):
@@ -99,13 +177,38 @@ class ActionPage(Result, frozen=True, kw_only=True):
     next: str | None
 
 
+class Field(Result, frozen=True, kw_only=True):
+    """A top-level field of a case's data. ``origin`` is null where it was set before merges were recorded."""
+
+    value: Any
+    origin: Origin | None
+
+
 class Case(Result, frozen=True, kw_only=True):
-    """A case with its actions, the newest first."""
+    """A case with a page of its actions, the newest first. Highlighted ones bear the label that says why.
+
+    ``next`` is the next call's ``after``, null on the last page.
+    """
 
     id: str
     owner: str | None
     data: dict[str, Any]
+    fields: dict[str, Field]
     actions: list[Action]
+    next: str | None
+
+
+class Merge(Origin, frozen=True, kw_only=True):
+    """Custom data as it was merged into a case: its fields replaced those of the same name."""
+
+    data: dict[str, Any]
+
+
+class MergePage(Result, frozen=True, kw_only=True):
+    """A page of merges, the oldest first; ``next`` is the next call's ``after``, null on the last page."""
+
+    merges: list[Merge]
+    next: int | None
 
 
 class Change(Result, frozen=True, kw_only=True):
@@ -138,6 +241,49 @@ class Event(Change, frozen=True, kw_only=True):
     case: str | None
 
 
+class Decision(Result, frozen=True, kw_only=True):
+    """What brought an action to where it is: the newest row of its history. ``text`` says it in words."""
+
+    at: Time
+    event: str
+    rules: list[str]
+    why: str
+    who: str
+    note: str | None
+    config_version: int | None
+    """The version of the configuration that decided; see ``config_history``."""
+    text: str
+
+
+class Remedy(Result, frozen=True, kw_only=True):
+    """What can be done now, and the command for it; what stands in capitals is to be filled in."""
+
+    words: str
+    command: str
+
+
+class Explanation(Result, frozen=True, kw_only=True):
+    """Why an action is where it is. Sentences are whole ones, in English; ``text`` says all of it.
+
+    ``until`` is null where nothing sets an end to the wait. ``next`` is what happens by itself, ``known`` what else
+    there is to know. ``config_version`` is the configuration in force now: it decides what comes.
+    """
+
+    id: str
+    system: str
+    case: str | None
+    state: StateName
+    label: str
+    waits_for: str
+    until: Time | None
+    decided_by: Decision
+    config_version: int
+    next: list[str]
+    known: list[str]
+    can_do: list[Remedy]
+    text: str
+
+
 class Attempt(Result, frozen=True, kw_only=True):
     """One try to hand the action over; ``outcome`` is null while it is under way."""
 
@@ -156,9 +302,13 @@ class Attempts(Result, frozen=True, kw_only=True):
 
 
 class Rerun(Result, frozen=True, kw_only=True):
-    """The new actions of a rerun (rule 16), and how many they are; a dry run only counts."""
+    """The new actions of a rerun (rule 16), and how many they are; a dry run only counts.
+
+    ``left_out`` is how many of the selection were run again before.
+    """
 
     count: int
+    left_out: int
     actions: list[Action]
 
 
@@ -201,7 +351,44 @@ class Status(Result, frozen=True, kw_only=True):
     counts: dict[str, int]
     in_flight: int
     commits: int
+    last_seq: int
+    """the number of the newest change: look at what there is, then ``watch`` after it, and nothing is missed"""
+    notifications: NotificationBacklog
     stopping: bool
+
+
+class Queue(Result, frozen=True, kw_only=True):
+    """One queue: how many of its actions are To Do and In Progress, also those that a person has or is meant to take.
+
+    ``description`` is what connectord.toml says it is for. ``oldest_at`` is since when the longest of those that are
+    To Do needs a person, and ``oldest_seconds`` how long that is.
+    """
+
+    name: str
+    known: bool
+    """Whether it is in connectord.toml; actions can be assigned only to one that is."""
+    description: str | None
+    todo: int
+    in_progress: int
+    oldest_at: Time | None
+    oldest_seconds: float | None
+
+
+class Person(Result, frozen=True, kw_only=True):
+    """One user: how many To Do actions are assigned to them, and how many they have taken; the rest as a queue's."""
+
+    user: str
+    todo: int
+    in_progress: int
+    oldest_at: Time | None
+    oldest_seconds: float | None
+
+
+class Queues(Result, frozen=True, kw_only=True):
+    """People's work: every queue, and every user who has some."""
+
+    queues: list[Queue]
+    people: list[Person]
 
 
 class KeyChange(Result, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from connectord.control.protocol import (
     MAX_LINE_BYTES,
     NOT_ALLOWED,
     OVERLOADED,
+    Notify,
     ProtocolError,
     Request,
     encode_error,
@@ -33,11 +34,13 @@ from connectord.control.protocol import (
 from connectord.errors import AddressUnusable, StoreFailed
 
 Caller = TypeVar("Caller")
-Notify = Callable[[str, Any], Awaitable[None]]
 Dispatch = Callable[[Caller, str, dict[str, Any], Notify], Awaitable[Any]]
 Authorize = Callable[[Peer], Caller | None]
 
 WRITE_TIMEOUT_SECONDS = 10
+NOTIFICATION_PATIENCE_SECONDS = 300
+"""How long a reader may take for what it is notified of in one piece before it is dropped. What it costs meanwhile is
+its own connection: whoever notifies it waits, and keeps nothing for it."""
 _HANGUP_CHECK_SECONDS = 0.25
 _LINGER_SECONDS = 1
 _READ_BYTES = 64 * 1024
@@ -153,6 +156,7 @@ class _Connection(Generic[Caller]):
         self._write_lock = trio.Lock()
         self._scope = trio.CancelScope()
         self._dropped = False
+        self._is_notified = False
 
     async def run(self) -> None:
         try:
@@ -252,15 +256,18 @@ class _Connection(Generic[Caller]):
         result = await self._dispatch(caller, request.method, request.params, self._notify)
         return encode_result(request.id, result)
 
-    async def _notify(self, method: str, params: Any) -> None:
-        await self._send(encode_notification(method, params))
+    async def _notify(self, method: str, *params: Any) -> None:
+        # from now on: the reply that ends the stream has to wait behind the notifications too
+        self._is_notified = True
+        await self._send(b"".join([encode_notification(method, one) for one in params]))
 
     async def _send(self, line: bytes) -> None:
         async with self._write_lock:
             sent = False
             try:
                 if not self._dropped:
-                    with trio.move_on_after(WRITE_TIMEOUT_SECONDS) as timeout:
+                    patience = NOTIFICATION_PATIENCE_SECONDS if self._is_notified else WRITE_TIMEOUT_SECONDS
+                    with trio.move_on_after(patience) as timeout:
                         await self._stream.send_all(line)
                         sent = True
                     if timeout.cancelled_caught:

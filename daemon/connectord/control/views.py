@@ -8,8 +8,12 @@ from typing import Any, TypeAlias, cast
 import msgspec
 
 from connectord.control import results as r
+from connectord.control.notices import notification_view
+from connectord.control.origins import origin_view
 from connectord.lifecycle.action import Action
-from connectord.lifecycle.wording import connection_error_text, state_label
+from connectord.lifecycle.circumstances import Present, Story
+from connectord.lifecycle.explanation import explain
+from connectord.lifecycle.wording import closed_label, connection_error_text, is_highlighted, state_label
 from connectord.store.base import ActionRecord, AttemptRow, CaseRecord, HistoryRow
 from connectord.times import rfc3339
 
@@ -48,6 +52,8 @@ def action_view(record: ActionRecord, limit_of: LimitOf) -> r.Action:
         response_data=msgspec.json.decode(record.response_data),
         rerun_of=record.rerun_of,
         held=today is None and action.closed_at is None,
+        highlighted=is_highlighted(action),
+        response=None if record.response is None else origin_view(record.response),
         connection_error=_connection_error(action, limit),
         progress=_progress(action),
         late_responses=[
@@ -56,22 +62,65 @@ def action_view(record: ActionRecord, limit_of: LimitOf) -> r.Action:
             )
             for late in record.late_responses
         ],
+        notifications=[notification_view(item) for item in record.notifications],
     )
 
 
-def case_view(case: CaseRecord, limit_of: LimitOf) -> r.Case:
-    """A case with its actions, the newest first."""
+def case_view(case: CaseRecord, limit_of: LimitOf, limit: int) -> r.Case:
+    """A case with up to ``limit`` of its actions, the newest first; a record with more has another page."""
+    data = msgspec.json.decode(case.data)
+    origins = {name: origin_view(merge) for name, merge in case.origins.items()}
+    page = case.actions[:limit]
     return r.Case(
         id=case.id,
         owner=case.owner,
-        data=msgspec.json.decode(case.data),
-        actions=[action_view(record, limit_of) for record in case.actions],
+        data=data,
+        fields={name: r.Field(value=value, origin=origins.get(name)) for name, value in data.items()},
+        actions=[_in_case(record, limit_of) for record in page],
+        next=page[-1].action.id if len(case.actions) > limit else None,
     )
+
+
+def _in_case(record: ActionRecord, limit_of: LimitOf) -> r.Action:
+    view = action_view(record, limit_of)
+    if not view.highlighted:
+        return view
+    return msgspec.structs.replace(view, label=closed_label(record.action) or view.label)
 
 
 def history_view(row: HistoryRow) -> r.Change:
     """One change, as ``history`` returns it."""
     return r.Change(**_change(row))
+
+
+def explanation_view(story: Story, present: Present) -> r.Explanation:
+    """Why an action is where it is, as ``why`` says it."""
+    action, told = story.action, explain(story, present)
+    by = told.decided_by
+    return r.Explanation(
+        id=action.id,
+        system=action.system,
+        case=action.case_id,
+        state=action.state.value,
+        label=told.label,
+        waits_for=told.waits_for,
+        until=_time(told.until),
+        decided_by=r.Decision(
+            at=rfc3339(by.at),
+            event=by.event,
+            rules=by.rules.split(","),
+            why=by.why,
+            who=by.who,
+            note=by.note,
+            config_version=by.config_version,
+            text=told.decision,
+        ),
+        config_version=present.config_version,
+        next=list(told.next),
+        known=list(told.known),
+        can_do=[r.Remedy(words=remedy.words, command=remedy.command) for remedy in told.can_do],
+        text=told.text,
+    )
 
 
 def event_view(row: HistoryRow) -> r.Event:

@@ -75,6 +75,11 @@ class Admission:
             self._window = None if rate is None else RateWindow(rate.count, rate.per_ms / 1000)
         self.wake()
 
+    @property
+    def rate_used_up(self) -> bool:
+        """Whether the rate lets nothing begin just now."""
+        return self._window is not None and sum(self._window.used(trio.current_time())) >= self._window.count
+
     def reserve_attempts(self, most: int) -> int:
         """Hold up to ``most`` places for attempts and probes; how many. :meth:`begin_attempts` must follow, if any."""
         self._attempts.reserved = min(self._free(free_for_attempts, self._polls), most)
@@ -123,7 +128,8 @@ class Admission:
 
     def wake(self) -> None:
         """Let everybody who waits look again."""
-        self._waiting.unpark_all()
+        if self._waiting:
+            self._waiting.unpark_all()
 
     async def wait(self) -> None:
         """Wait until somebody may begin who may not now."""

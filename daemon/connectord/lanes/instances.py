@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 import structlog
 import trio
 
 from connectord.adapters import Adapter
+from connectord.lanes.calls import Trouble, call_adapter
 from connectord.lanes.context import LaneContext
-from connectord.lanes.faults import fault_words, place_of, reraise_cancelled
 
 CLOSE_SECONDS = 10.0
 
@@ -66,16 +67,22 @@ class Instance:
 
 async def open_instance(context: LaneContext) -> Instance | None:
     """A fresh instance, opened; None where the adapter cannot be opened, with the reason in the lane's health."""
-    kind = context.adapter_class
-    try:
+
+    async def open_adapter() -> Adapter:
         adapter = context.new_adapter()
-        with trio.fail_after(context.limit_seconds):
-            await adapter.open()
-    except trio.Cancelled:
-        raise
-    except BaseException as error:  # noqa: BLE001 - a plugin's fault never takes the daemon down
-        reraise_cancelled(error)
-        context.health.last_error = f"the adapter could not be opened: {fault_words(error, kind, 'open')}"
+        await adapter.open()
+        return adapter
+
+    adapter = await call_adapter(
+        open_adapter,
+        lambda opened: cast("Adapter", opened),
+        adapter=context.adapter_class,
+        method="open",
+        system=context.name,
+        limit_seconds=context.limit_seconds,
+    )
+    if isinstance(adapter, Trouble):
+        context.health.last_error = f"the adapter could not be opened: {adapter.message}"
         return None
     context.health.state = "ok"
     return Instance(adapter)
@@ -86,18 +93,13 @@ async def retire_instance(context: LaneContext, instance: Instance) -> None:
     await instance.idle()
     instance.beside.cancel()
     await instance.beside_ended.wait()
-    try:
-        with trio.move_on_after(CLOSE_SECONDS):
-            await instance.adapter.close()
-    except trio.Cancelled:
-        raise
-    except BaseException as error:  # noqa: BLE001 - as above
-        reraise_cancelled(error)
-        kind = context.adapter_class
-        log.warning(
-            "adapter failed to close",
-            system=context.name,
-            adapter=kind.name,
-            at=place_of(error, kind, "close"),
-            error=fault_words(error, kind, "close"),
-        )
+    trouble = await call_adapter(
+        instance.adapter.close,
+        lambda answer: None,
+        adapter=context.adapter_class,
+        method="close",
+        system=context.name,
+        limit_seconds=CLOSE_SECONDS,
+    )
+    if trouble is not None:
+        log.warning("adapter failed to close", system=context.name, error=trouble.message)

@@ -83,6 +83,11 @@ class Lane:
         return len(self._context.attempts) + len(self._probes.under_way)
 
     @property
+    def rate_used_up(self) -> bool:
+        """Whether the rate lets no attempt begin just now."""
+        return self._context.admission.rate_used_up
+
+    @property
     def name(self) -> str:
         """The system's name."""
         return self._context.name

@@ -78,9 +78,11 @@ class Ledger:
         self._polled: dict[str, PolledActions] = {}
         self.deadline_alarm = Alarm(clock)
         self.outbox_alarm = Alarm(clock)
-        self.watchers = Watchers()
+        self.watchers = Watchers(self._last_seq)
         self.counts: Counter[tuple[str, str]] = Counter(store.live_counts())
         """How many actions of (system, state) there are, for the live states; read once, then kept by commits."""
+        self.undelivered, self.undelivered_since = store.undelivered()
+        """How many notifications wait to be delivered, and since when the oldest does; kept as the counts are."""
         self.commits = 0
         """Commits that changed an action."""
 
@@ -166,11 +168,16 @@ class Ledger:
         for system, due_at in told.due.items():
             self.lane_alarm(system).set(due_at)
         self.deadline_alarm.set(told.deadline)
+        self.undelivered += told.outbox - told.delivered
+        if told.delivered:
+            self.undelivered_since = told.oldest_undelivered
         for system, poll_at in told.polls.items():
             self.polled(system).alarm.set(poll_at)
         for system, action_id in told.unpolled:
             self.polled(system).cancel(action_id)
         if told.outbox:
+            if self.undelivered_since is None:
+                self.undelivered_since = told.at
             self.outbox_alarm.set(0)
         self.watchers.publish(told.history)
         for row in told.history:
@@ -263,6 +270,16 @@ class Ledger:
             touched += done.touched
             if not done.more:
                 return touched
+
+    async def hasten_notifications(self) -> int:
+        """Make every undelivered notification due now; how many there are."""
+        hastened, last = 0, 0
+        while True:
+            seqs = cast("Sequence[int]", await self.perform(op.HastenNotifications(last)))
+            if not seqs:
+                self.outbox_alarm.set(0)
+                return hastened
+            hastened, last = hastened + len(seqs), seqs[-1]
 
     async def watch_deadlines(self) -> None:
         """Let deadlines pass when they are over; one timer for all of them. Runs until cancelled."""

@@ -8,13 +8,13 @@ from typing import Any, Protocol
 
 import msgspec
 
-from connectord.errors import KeyConflict, Refused
+from connectord.errors import KeyConflict, NotFound, Refused
 from connectord.ledger.submission import Submission
 from connectord.ledger.unit import Unit
 from connectord.lifecycle import events as on
 from connectord.lifecycle.action import Action, State
 from connectord.lifecycle.transitions import Transition
-from connectord.store.base import ConfigRecord, DueAction, OutboxItem
+from connectord.store.base import ConfigRecord, DeliveryReport, DueAction, OutboxItem
 
 SLICE = 500
 """How many actions one operation over many touches at a time, so that nobody waits long behind it."""
@@ -170,20 +170,27 @@ class InterruptOpenAttempts:
 
 @dataclass(frozen=True, slots=True)
 class Rerun:
-    """Make new actions from closed ones (rule 16): all of them or none."""
+    """Make new actions from closed ones (rule 16): all of them or none.
+
+    With ``once``, those that were run again already are left out.
+    """
 
     action_ids: Sequence[str]
     who: str
+    once: bool = False
 
     def perform(self, unit: Unit) -> list[Action]:
         unit.flush()
         submissions = []
         for action_id in self.action_ids:
-            action = unit.load(action_id)
+            if self.once and unit.store.was_rerun(action_id):
+                continue
+            record = unit.store.load_record(action_id)
+            if record is None:
+                raise NotFound(f"there is no action {action_id}")
+            action, data = record.action, msgspec.json.decode(record.data)
             if action.state is not State.CLOSED:
                 raise Refused(action.state, f"action {action_id} is not closed; only a closed one can be run again")
-            record = unit.store.load_record(action_id)
-            data = msgspec.json.decode(record.data) if record is not None else {}
             submissions.append(Submission(action.system, action.case_id, action.owner, data=data, rerun_of=action_id))
         return [unit.submit(submission, self.who) for submission in submissions]
 
@@ -224,25 +231,33 @@ class SetPaused:
 
 @dataclass(frozen=True, slots=True)
 class DueNotifications:
-    """The notifications that are due, and when the next one is."""
+    """Notifications that are due, and when the next one is."""
 
-    limit: int = 20
-
-    def perform(self, unit: Unit) -> tuple[Sequence[OutboxItem], int | None]:
-        unit.flush()
-        return unit.store.due_outbox(unit.now, self.limit), unit.store.next_outbox_at()
+    items: Sequence[OutboxItem]
+    next_at: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class SettleNotification:
-    """Record that a notification was delivered, or failed and is tried again at ``next_try_at``."""
+class SettleNotifications:
+    """Record what came of deliveries, and give up to ``limit`` notifications that are due now."""
 
-    seq: int
-    error: str | None = None
-    next_try_at: int = 0
+    reports: Sequence[DeliveryReport]
+    limit: int
 
-    def perform(self, unit: Unit) -> None:
-        if self.error is None:
-            unit.store.outbox_delivered(self.seq, unit.now)
-        else:
-            unit.store.outbox_failed(self.seq, self.error, self.next_try_at)
+    def perform(self, unit: Unit) -> DueNotifications:
+        unit.flush()
+        if self.reports:
+            unit.store.settle_outbox(self.reports, unit.now)
+            unit.settled(sum(report.done for report in self.reports))
+        return DueNotifications(unit.store.due_outbox(unit.now, self.limit), unit.store.next_outbox_at())
+
+
+@dataclass(frozen=True, slots=True)
+class HastenNotifications:
+    """Make undelivered notifications due now, in slices; gives the numbers of those that it touched."""
+
+    after_seq: int = 0
+
+    def perform(self, unit: Unit) -> Sequence[int]:
+        unit.flush()
+        return unit.store.hasten_outbox(self.after_seq, unit.now, SLICE)

@@ -14,6 +14,7 @@ from connectord.ledger.policies import PolicyBook
 from connectord.ledger.submission import Submission, payload_digest
 from connectord.lifecycle import effects as effect
 from connectord.lifecycle.action import Action, State
+from connectord.lifecycle.allocation import NOTHING_ASKED, Background, Needs, needs_of
 from connectord.lifecycle.events import Event
 from connectord.lifecycle.steps import Moment, begin_polling, postpone_poll
 from connectord.lifecycle.transitions import Transition, decide
@@ -34,13 +35,18 @@ from connectord.store.base import (
 
 @dataclass(slots=True)
 class Consequences:
-    """What others have to be told once the transaction is committed."""
+    """What others have to be told once the transaction is committed at ``at``."""
 
+    at: int = 0
     history: list[HistoryRow] = field(default_factory=list)
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     due: dict[str, int] = field(default_factory=dict)
     deadline: int | None = None
-    outbox: bool = False
+    outbox: int = 0
+    """How many notifications were put into the outbox."""
+    delivered: int = 0
+    oldest_undelivered: int | None = None
+    """Since when the oldest notification waits, as of the last delivery in this transaction."""
     polls: dict[str, int] = field(default_factory=dict)
     """When the next poll of a system is due."""
     unpolled: list[tuple[str, str]] = field(default_factory=list)
@@ -68,7 +74,7 @@ class Unit:
         self.now = now
         self.policies = policies
         self.last_seq = last_seq
-        self.consequences = Consequences()
+        self.consequences = Consequences(now)
         self._rng = rng
         self._ids = ids
         self._actions: dict[str, Action] = {}
@@ -90,7 +96,10 @@ class Unit:
     def apply(self, action_id: str, event: Event, who: str, note: str | None = None) -> Transition:
         """Let ``event`` happen to the action. Raises :class:`NotFound` or ``Refused``; then nothing changed."""
         before = self.load(action_id)
-        transition = decide(before, event, self._moment(before))
+        policy = self.policies.of(before.system)
+        needs = needs_of(before, event, policy.allocation)
+        background = self._background(action_id, needs) if needs else NOTHING_ASKED
+        transition = decide(before, event, Moment(self.now, policy, self._rng.random(), background))
         after = transition.action
         if after is not before:
             self._change(before, after)
@@ -131,7 +140,9 @@ class Unit:
             scheduled_at=due_at,
         )
         if submission.case_id is not None:
-            self._writes.cases.append(CaseChange(submission.case_id, submission.owner, self.now))
+            # running an old action again does not give the case back to whoever owned it then
+            owner = submission.owner if submission.rerun_of is None else None
+            self._writes.cases.append(CaseChange(submission.case_id, owner, self.now))
         data = msgspec.json.encode(submission.data).decode()
         self._writes.inserted.append(NewAction(action, data, submission.key, digest, submission.rerun_of))
         if submission.key is not None and digest is not None:
@@ -160,6 +171,11 @@ class Unit:
                 "submit the same payload, or use another key"
             )
         return digest, known[0]
+
+    def settled(self, delivered: int) -> None:
+        """Note that nothing is left to do for so many notifications, now that the store has it."""
+        self.consequences.delivered += delivered
+        self.consequences.oldest_undelivered = self.store.oldest_undelivered()
 
     def flush(self) -> None:
         """Write what is gathered so far into the open transaction."""
@@ -264,7 +280,21 @@ class Unit:
                 limit = action.shown_limit(self.policies.of(action.system).retry.limit)
                 text = notice_text(action, item.notice, limit)
                 writes.outbox.append(OutboxRow(action.id, action.case_id, owner, item.notice.value, self.now, text))
-                self.consequences.outbox = True
+                self.consequences.outbox += 1
+            case effect.TakeTurn():
+                writes.turns[item.group] = item.member
+
+    def _background(self, action_id: str, needs: Needs) -> Background:
+        # an earlier event of the batch may have changed the case, or taken a turn
+        self.flush()
+        turns = {group: self.store.last_turn(group) for group in needs.groups}
+        had = {group: member for group, member in turns.items() if member is not None}
+        context = self.store.case_context(action_id) if needs.owner or needs.data else None
+        if context is None:
+            return Background(turns=had)
+        decode = msgspec.json.decode
+        data, case_data = (decode(context.data), decode(context.case_data)) if needs.data else ({}, {})
+        return Background(context.owner, data, case_data, had)
 
     def _owner(self, action: Action) -> str | None:
         if action.case_id is not None:

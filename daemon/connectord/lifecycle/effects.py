@@ -66,4 +66,12 @@ class NotifyOwner:
     notice: Notice
 
 
-Effect: TypeAlias = OpenAttempt | EndAttempt | MergeData | KeepLateResponse | NotifyOwner
+@dataclass(frozen=True, slots=True)
+class TakeTurn:
+    """Record that ``member`` had the turn in ``group`` (rule 4's round robin)."""
+
+    group: str
+    member: str
+
+
+Effect: TypeAlias = OpenAttempt | EndAttempt | MergeData | KeepLateResponse | NotifyOwner | TakeTurn

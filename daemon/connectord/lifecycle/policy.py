@@ -5,8 +5,9 @@ All times are whole milliseconds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 OnTimeout: TypeAlias = Literal["todo", "close"]
 
@@ -55,12 +56,45 @@ DEFAULT_ASSIGNEE = Assignee(queue="default")
 
 
 @dataclass(frozen=True, slots=True)
-class AllocationRule:
-    """One rule of rule 4's allocation. A field that is None matches everything."""
+class CaseOwner:
+    """The owner of the action's case. A rule that assigns to it does not match where there is none."""
 
-    assignee: Assignee
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """People who get To Do actions in turn (round robin): ``members``, 1 or more distinct names in their order.
+
+    ``name`` is also that of the group's queue: there a member hands back what is not for them.
+    """
+
+    name: str
+    members: tuple[str, ...]
+
+
+Target: TypeAlias = Assignee | CaseOwner | Group
+"""Whom an allocation rule assigns to."""
+
+
+class Condition(Protocol):
+    """What an allocation rule asks about an action. Two with the same expression are equal."""
+
+    def matches(self, document: Mapping[str, Any]) -> bool:
+        """Whether the rule is about the action that ``document`` tells of. Raises nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationRule:
+    """One rule of rule 4's allocation. A field that is None matches everything.
+
+    ``owners`` are the case owners that it is about, 1 or more.
+    """
+
+    assignee: Target
     reason: str | None = None
     system: str | None = None
+    owners: tuple[str, ...] | None = None
+    when: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True)

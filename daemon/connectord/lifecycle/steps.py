@@ -5,12 +5,13 @@ A condition's docstring is its wording in docs/lifecycle.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from connectord.lifecycle import events as on
-from connectord.lifecycle.action import Action, Reason, Resolution, State
-from connectord.lifecycle.allocation import allocate
+from connectord.lifecycle.action import Action, Reason, Resolution, State, replace
+from connectord.lifecycle.allocation import NOTHING_ASKED, Background, allocate
 from connectord.lifecycle.effects import Effect, KeepLateResponse, MergeData, Notice, NotifyOwner, OpenAttempt
 from connectord.lifecycle.policy import DEFAULT_ASSIGNEE, Policy
 from connectord.lifecycle.retry import next_poll_at, respect_retry_after, retry_delay_ms
@@ -18,11 +19,15 @@ from connectord.lifecycle.retry import next_poll_at, respect_retry_after, retry_
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The circumstances of an event: when it happens, under which policy, with which random draw (0 to 1)."""
+    """The circumstances of an event: when it happens, under which policy, with which random draw (0 to 1).
+
+    ``background`` has what :func:`connectord.lifecycle.allocation.needs_of` asks for.
+    """
 
     now: int
     policy: Policy
     draw: float = 0.0
+    background: Background = NOTHING_ASKED
 
 
 Result: TypeAlias = tuple[Action, tuple[Effect, ...]]
@@ -164,15 +169,14 @@ def close_successful(action: Action, event: on.SuccessReceived, moment: Moment) 
     return closed, _merge(event.data)
 
 
-def _hand_to_people(action: Action, reason: Reason, moment: Moment, **changes: Any) -> Action:
-    assignee = allocate(action, reason, moment.policy.allocation)
-    return replace(
+def _hand_to_people(
+    action: Action, reason: Reason, moment: Moment, response: Mapping[str, Any], **changes: Any
+) -> Result:
+    todo = replace(
         action,
         state=State.TODO,
         reason=reason,
         todo_at=moment.now,
-        queue=assignee.queue,
-        user=assignee.user,
         due_at=None,
         scheduled_at=None,
         manual=False,
@@ -183,21 +187,24 @@ def _hand_to_people(action: Action, reason: Reason, moment: Moment, **changes: A
         error_message=None,
         **changes,
     )
+    allocation = allocate(todo, moment.policy.allocation, moment.background, response)
+    return replace(todo, queue=allocation.queue, user=allocation.user), allocation.effects
 
 
 def hand_over_rejected(action: Action, event: on.FailureReceived, moment: Moment) -> Result:
-    todo = _hand_to_people(
+    todo, effects = _hand_to_people(
         action,
         Reason.UPDATED_BY_INTEGRATION,
         moment,
+        event.data,
         rejected_reason=event.reason,
         response_digest=event.digest,
     )
-    return todo, _merge(event.data)
+    return todo, (*_merge(event.data), *effects)
 
 
 def hand_over_timed_out(action: Action, event: on.DeadlinePassed, moment: Moment) -> Result:
-    return _hand_to_people(action, Reason.TIMEOUT, moment), ()
+    return _hand_to_people(action, Reason.TIMEOUT, moment, {})
 
 
 def close_timed_out(action: Action, event: on.DeadlinePassed, moment: Moment) -> Result:
@@ -215,12 +222,12 @@ def _failed(action: Action, message: str, moment: Moment) -> Action:
 
 
 def hand_over_unclear(action: Action, event: on.ProbeUnclear, moment: Moment) -> Result:
-    return _hand_to_people(action, Reason.UPDATED_BY_INTEGRATION, moment, rejected_reason=event.reason), ()
+    return _hand_to_people(action, Reason.UPDATED_BY_INTEGRATION, moment, {}, rejected_reason=event.reason)
 
 
 def hand_over_unasked(action: Action, event: on.ProbeFailed, moment: Moment) -> Result:
     reason = f"whether the system got the action could not be found out: {event.message}"
-    return _hand_to_people(action, Reason.TIMEOUT, moment, rejected_reason=reason), ()
+    return _hand_to_people(action, Reason.TIMEOUT, moment, {}, rejected_reason=reason)
 
 
 def retry_later(action: Action, event: on.ConnectionFailed, moment: Moment) -> Result:

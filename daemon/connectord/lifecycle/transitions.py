@@ -148,7 +148,8 @@ _NO_DEADLINE = "it is not waiting for a response"
 _UNDER_WAY = "an attempt is under way; what it brings decides"
 _AT_WORK = "the system has the action; its response is awaited"
 _TODO = "it is a manual action now (To Do)"
-_TAKEN = "a person has taken it (In Progress)"
+_A_PERSON = "a person"
+_TAKEN = f"{_A_PERSON} has taken it (In Progress)"
 _DONE = "it is closed"
 _BY_ITSELF = "the daemon is still at work on it; only a To Do action can be"
 
@@ -223,12 +224,15 @@ def decide(action: Action, event: on.Event, moment: Moment) -> Transition:
         if row.when is None or row.when(action, event, moment):
             after, effects = row.then(action, event, moment)
             return Transition(after, row, (*_end_of_attempt(event), *effects))
-    raise Refused(action.state, refusal(action.state, kind))
+    raise Refused(action.state, refusal(action.state, kind, action.user))
 
 
-def refusal(state: State, event: type[on.Event]) -> str:
-    """Why ``event`` is refused in ``state``."""
-    return REFUSALS[state, event]
+def refusal(state: State, event: type[on.Event], user: str | None = None) -> str:
+    """Why ``event`` is refused in ``state``; ``user`` is who has taken the action, named where that is the reason."""
+    text = REFUSALS[state, event]
+    if user is not None and text.startswith(_TAKEN):
+        return f"{user}{text.removeprefix(_A_PERSON)}"
+    return text
 
 
 def _end_of_attempt(event: on.Event) -> tuple[Effect, ...]:

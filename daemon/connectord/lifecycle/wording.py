@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from connectord.lifecycle.action import Action, Reason, Resolution, State
 from connectord.lifecycle.effects import Notice
 from connectord.lifecycle.events import Assigned, Event, Took
+from connectord.lifecycle.policy import Assignee
 
 _STATES = {
     State.PENDING: "Pending",
@@ -21,6 +22,27 @@ _RESOLUTIONS = {
     Resolution.DONE_SUCCESSFULLY: "Done Successfully",
     Resolution.NOT_DONE_SUCCESSFULLY: "Not Done Successfully",
 }
+
+_DECIDERS = {
+    "scheduler": "the scheduler",
+    "callback": "a callback",
+    "recovery": "the recovery at the start",
+    "start": "the start of the daemon",
+    "signal": "a signal to reload",
+}
+
+WORDS_SHOWN = 300
+"""How many characters of somebody else's words a sentence holds; the card has all of them."""
+
+# In seconds, and up to how many of them the unit says enough: two of a unit are told in the smaller one.
+# a number and its unit, or two where one says too little
+_DISTANCES = (
+    (((1, "s"),), 120),
+    (((60, "min"),), 7200),
+    (((3600, "h"), (60, "min")), 172_800),
+    (((86_400, "d"), (3600, "h")), None),
+)
+_DURATIONS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s"), (1, "ms"))
 
 
 def state_label(action: Action) -> str:
@@ -46,6 +68,11 @@ def closed_label(action: Action) -> str | None:
     return None if resolution is None else f"{_STATES[State.CLOSED]} - {resolution}"
 
 
+def is_highlighted(action: Action) -> bool:
+    """Whether a view of the case makes the action stand out (rule 9): it was closed unsuccessfully."""
+    return action.resolution is Resolution.NOT_DONE_SUCCESSFULLY
+
+
 def happened_text(why: str, event: Event) -> str:
     """What the history says of an event: the table's words, and whom it was about."""
     match event:
@@ -62,16 +89,87 @@ def format_time(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def format_moment(at_ms: int, now: int) -> str:
+    """A time, and how long that is from now: ``2026-11-24 12:03:11 UTC (3 h ago)``."""
+    return f"{format_time(at_ms)} UTC ({format_distance(at_ms, now)})"
+
+
+def format_distance(at_ms: int, now: int) -> str:
+    """How long ``at_ms`` is from ``now``: ``in 4 min``, ``3 h 55 min ago``; ``now`` where it is less than a second."""
+    seconds = abs(at_ms - now) // 1000
+    if seconds == 0:
+        return "now"
+    units = next(units for units, until in _DISTANCES if until is None or seconds < until)
+    lengths = []
+    for unit, name in units:
+        number, seconds = divmod(seconds, unit)
+        if number:
+            lengths.append(f"{number} {name}")
+    length = " ".join(lengths)
+    return f"in {length}" if at_ms > now else f"{length} ago"
+
+
+def format_duration(ms: int) -> str:
+    """How long something takes, in the largest unit that leaves no rest: ``4 h``, ``90 s``, ``250 ms``."""
+    unit, name = next((unit, name) for unit, name in _DURATIONS if (ms >= unit and ms % unit == 0) or unit == 1)
+    return f"{ms // unit} {name}"
+
+
+def one_line(text: str) -> str:
+    """Somebody else's words as part of a sentence: one line, and not without end."""
+    line = " ".join(text.split())
+    return line if len(line) <= WORDS_SHOWN else f"{line[:WORDS_SHOWN].rstrip()}..."
+
+
+def quoted(text: str) -> str:
+    """Somebody else's words, marked as such."""
+    return f'"{one_line(text)}"'
+
+
+def rules_text(rules: str) -> str:
+    """The rules of a row of the table, for people: ``10c,9`` is 'rules 10c and 9'."""
+    numbers = rules.split(",")
+    return f"rule{'' if len(numbers) == 1 else 's'} {' and '.join(numbers)}"
+
+
+def who_text(who: str) -> str:
+    """Who decided, as the history names them, in words."""
+    kind, _, name = who.partition(":")
+    match kind:
+        case "user" | "system" if name:
+            return f"the {kind} {one_line(name)}"
+        case "uid" if name:
+            return f"the user with the uid {name}"
+        case _:
+            return _DECIDERS.get(who, one_line(who))
+
+
+def owner_text(owner: str | None) -> str:
+    """The case owner, by name where one is known."""
+    return "the case owner" if owner is None else f"the case owner {one_line(owner)}"
+
+
+def assignee_text(assignee: Assignee) -> str:
+    """Whom a To Do action is for: 'the queue late-answers', 'the user anna'."""
+    if assignee.user is not None:
+        return f"the user {one_line(assignee.user)}"
+    return f"the queue {one_line(assignee.queue or '')}"
+
+
+def tried_text(action: Action, shown_limit: int | None) -> str:
+    """How many tries have ended, of how many: ``4 of 5``."""
+    tried = action.attempts - 1 if action.state is State.ATTEMPTING else action.attempts
+    return f"{tried}" if shown_limit is None else f"{tried} of {shown_limit}"
+
+
 def connection_error_text(action: Action, shown_limit: int | None) -> str | None:
     """Rule 7's message: when it failed, how often it was tried, and what comes next. None without a failure."""
     if action.error_at is None:
         return None
     of_limit = "" if shown_limit is None else f" of {shown_limit}"
     under_way = action.state is State.ATTEMPTING
-    tried = action.attempts - 1 if under_way else action.attempts
-    failed = (
-        f"Connection failed at {format_time(action.error_at)} ({action.error_message}). Tried {tried}{of_limit} times."
-    )
+    tried = tried_text(action, shown_limit)
+    failed = f"Connection failed at {format_time(action.error_at)} ({action.error_message}). Tried {tried} times."
     if action.state is State.CLOSED:
         return f"{failed} No further tries: closed unsuccessfully."
     if under_way:

@@ -5,11 +5,12 @@ Everything here is synchronous: the ledger calls it through an executor, one cal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from connectord.lifecycle.action import Action
+from connectord.lifecycle.circumstances import Story
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,6 +49,15 @@ class DueAction:
 
 
 @dataclass(frozen=True, slots=True)
+class CaseContext:
+    """An action's custom data and its case's owner and data. ``data`` and ``case_data`` are JSON text."""
+
+    owner: str | None
+    data: str
+    case_data: str
+
+
+@dataclass(frozen=True, slots=True)
 class KeyHolder:
     """The action that holds a key (rule 17)."""
 
@@ -74,7 +84,38 @@ class HistoryRow:
     system: str | None = None
     case_id: str | None = None
     attempt: int = 0
-    """For watchers and the log, as the change is published; these three are not stored with the row."""
+    """For the log, as the change is published; these three are not stored with the row. A page of the history has the
+    system and the case from the action, and no attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFilters:
+    """Which changes a watcher hears of. A field that is None matches everything; ``state`` is the new one."""
+
+    id: str | None = None
+    system: str | None = None
+    case: str | None = None
+    state: str | None = None
+
+    def match(self, row: HistoryRow) -> bool:
+        """Whether the watcher hears of ``row``, which has its system and its case."""
+        return (
+            self.id in (None, row.action_id)
+            and self.system in (None, row.system)
+            and self.case in (None, row.case_id)
+            and self.state in (None, row.to_state)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Some rows of the history in their order. ``oldest`` is the number of the oldest row that is kept at all.
+
+    From there on nothing is missing: what removes history removes it from its old end.
+    """
+
+    oldest: int | None
+    rows: Sequence[HistoryRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +196,54 @@ class OutboxItem:
     seq: int
     row: OutboxRow
     tries: int
+    next_try_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRecord:
+    """A notification with what became of it, as a view shows it.
+
+    Where neither ``next_try_at`` nor ``delivered_at`` is set, it cannot be delivered as it is, and is not tried again
+    by itself.
+    """
+
+    seq: int
+    row: OutboxRow
+    tries: int
+    next_try_at: int | None
+    delivered_at: int | None
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryReport:
+    """What one try to deliver a notification came to.
+
+    ``done`` means that nothing is left to do: it was delivered or, with an ``error``, there is nobody to deliver it to.
+    Where ``next_try_at`` is None otherwise, it is not tried again by itself.
+    """
+
+    seq: int
+    done: bool
+    error: str | None = None
+    next_try_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MergeRecord:
+    """Custom data as it was merged, with what brought it. ``data`` is JSON text.
+
+    ``event`` and ``who`` are those of the history; ``attempt`` is the number of the attempt whose answer it was, None
+    where no attempt brought it.
+    """
+
+    seq: int
+    action_id: str
+    at: int
+    event: str
+    who: str
+    attempt: int | None
+    data: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +286,8 @@ class WriteSet:
     late_responses: list[LateResponse] = field(default_factory=list)
     history: list[HistoryRow] = field(default_factory=list)
     outbox: list[OutboxRow] = field(default_factory=list)
+    turns: dict[str, str] = field(default_factory=dict)
+    """By group, who had the last turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,17 +300,35 @@ class ActionRecord:
     data: str
     response_data: str
     late_responses: tuple[LateResponse, ...] = ()
+    notifications: tuple[OutboxRecord, ...] = ()
+    response: MergeRecord | None = None
+    """What brought ``response_data``; None also where it came before merges were recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaseRecord:
-    """A case and its actions, the newest first. ``data`` is JSON text."""
+    """A case and a page of its actions, the newest first. ``data`` is JSON text.
+
+    ``origins`` has the merge that set each top-level field of the data; fields that were set before merges were
+    recorded are not in it.
+    """
 
     id: str
     owner: str | None
     data: str
     created_at: int
     actions: tuple[ActionRecord, ...]
+    origins: Mapping[str, MergeRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Closed actions that filters find. ``ids`` are those that were not run again yet, the oldest first, of which there
+    are ``count`` in all; ``left_out`` is how many were run again already."""
+
+    ids: Sequence[str]
+    count: int
+    left_out: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +341,27 @@ class Filters:
     reason: str | None = None
     resolution: str | None = None
     since: int | None = None
+    queue: str | None = None
+    user: str | None = None
+    """``queue`` and ``user`` find To Do and In Progress actions only."""
+    retrying: bool = False
+    """Only pending ones whose last attempt failed."""
+    until: int | None = None
+    """Submitted before this time."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleCount:
+    """How many actions of one queue and one user are in one state, To Do or In Progress.
+
+    ``oldest_at`` is since when the longest one of them needs a person.
+    """
+
+    queue: str | None
+    user: str | None
+    state: str
+    count: int
+    oldest_at: int | None
 
 
 class WriteStore(Protocol):
@@ -260,10 +390,15 @@ class WriteStore(Protocol):
     def last_seq(self) -> int: ...
     def live_counts(self) -> dict[tuple[str, str], int]: ...
     def case_owner(self, case_id: str) -> str | None: ...
+    def case_context(self, action_id: str) -> CaseContext | None: ...
+    def last_turn(self, group: str) -> str | None: ...
     def due_outbox(self, now: int, limit: int) -> Sequence[OutboxItem]: ...
     def next_outbox_at(self) -> int | None: ...
-    def outbox_delivered(self, seq: int, at: int) -> None: ...
-    def outbox_failed(self, seq: int, error: str, next_try_at: int) -> None: ...
+    def undelivered(self) -> tuple[int, int | None]: ...
+    def oldest_undelivered(self) -> int | None: ...
+    def settle_outbox(self, reports: Sequence[DeliveryReport], at: int) -> None: ...
+    def hasten_outbox(self, after_seq: int, now: int, limit: int) -> Sequence[int]: ...
+    def was_rerun(self, action_id: str) -> bool: ...
     def set_paused(self, system: str, paused: bool, at: int, who: str) -> None: ...
     def last_config(self) -> ConfigRecord | None: ...
     def insert_config(self, record: ConfigRecord, keep_texts: int) -> None: ...
@@ -274,11 +409,17 @@ class ReadStore(Protocol):
     """The readers' side of a store: sees what is committed, and never delays the writer."""
 
     def record(self, action_id: str) -> ActionRecord | None: ...
+    def story(self, action_id: str) -> Story | None: ...
     def system_of(self, action_id: str) -> str | None: ...
+    def state_of(self, action_id: str) -> str | None: ...
     def list_records(self, filters: Filters, after: str | None, limit: int) -> Sequence[ActionRecord]: ...
-    def case(self, case_id: str, limit: int) -> CaseRecord | None: ...
+    def case(self, case_id: str, after: str | None, limit: int) -> CaseRecord | None: ...
+    def case_merges(self, case_id: str, after_seq: int, limit: int) -> Sequence[MergeRecord] | None: ...
+    def notifications(
+        self, *, undelivered: bool, owner: str | None, before: int | None, limit: int
+    ) -> Sequence[OutboxRecord]: ...
     def history(self, action_id: str) -> Sequence[HistoryRow]: ...
-    def history_after(self, seq: int, limit: int) -> Sequence[HistoryRow]: ...
+    def history_page(self, filters: ChangeFilters, after: int, upto: int, limit: int) -> HistoryPage: ...
     def attempts(self, action_id: str) -> Sequence[AttemptRow]: ...
     def paused_systems(self) -> dict[str, str]: ...
     def live_page(self, state: str, after: str, limit: int) -> Sequence[Action]: ...
@@ -286,5 +427,6 @@ class ReadStore(Protocol):
     def closed_by_limit(self, version: int, after_seq: int, limit: int) -> Sequence[tuple[int, Action]]: ...
     def configs(self, before: int | None, limit: int) -> Sequence[ConfigRecord]: ...
     def config(self, version: int) -> ConfigRecord | None: ...
-    def closed_ids(self, filters: Filters, limit: int) -> Sequence[str]: ...
+    def rerun_selection(self, filters: Filters, limit: int) -> Selection: ...
+    def people_counts(self) -> Sequence[PeopleCount]: ...
     def close(self) -> None: ...

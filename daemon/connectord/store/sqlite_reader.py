@@ -2,26 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from connectord.lifecycle.action import Action
+import msgspec
+
+from connectord.lifecycle.action import Action, State
+from connectord.lifecycle.circumstances import Story
 from connectord.store.base import (
     ActionRecord,
     AttemptRow,
     CaseRecord,
+    ChangeFilters,
     ConfigRecord,
     Filters,
+    HistoryPage,
     HistoryRow,
     LateResponse,
     LimitCounts,
+    MergeRecord,
+    OutboxRecord,
+    PeopleCount,
+    Selection,
 )
 from connectord.store.sqlite_connection import open_reader, translate_errors
-from connectord.store.sqlite_rows import ACTION_WIDTH, SELECT_ACTION, SELECT_CONFIG, action_from
+from connectord.store.sqlite_rows import ACTION_WIDTH, SELECT_ACTION, SELECT_CONFIG, action_from, outbox_record
+from connectord.store.sqlite_stories import read_story
 
 _RECORD = f"SELECT {SELECT_ACTION}, a.key, a.rerun_of, a.data, a.response_data FROM actions a"  # noqa: S608
 _HISTORY = "SELECT seq, action_id, at, from_state, to_state, event, rules, why, who, note, config_version FROM history"
+_CHANGES = (
+    "SELECT h.seq, h.action_id, h.at, h.from_state, h.to_state, h.event, h.rules, h.why, h.who, h.note, "
+    "h.config_version, a.system, a.case_id FROM history h"
+)
+
+_OUTBOX = (
+    "SELECT seq, action_id, case_id, owner, notice, at, text, tries, next_try_at, delivered_at, last_error FROM outbox"
+)
+# what an attempt brought was committed along with the attempt's end, in one moment
+_MERGE = (
+    "SELECT m.seq, h.action_id, h.at, h.event, h.who, (SELECT t.number FROM attempts t WHERE t.action_id = h.action_id "
+    "AND t.ended_at = h.at AND t.outcome IN ('succeeded', 'rejected') AND h.event IN ('SuccessReceived', "
+    "'FailureReceived') AND h.who <> 'callback'), m.data"
+)
+_MERGES_OF_ACTION = f"{_MERGE} FROM history h INDEXED BY history_action JOIN merges m ON m.seq = h.seq"
+_MERGES_OF_CASE = f"{_MERGE} FROM merges m INDEXED BY merges_case JOIN history h ON h.seq = m.seq WHERE m.case_id = ?"
+_WAS_RERUN = "EXISTS (SELECT 1 FROM actions b INDEXED BY actions_rerun WHERE b.rerun_of = a.id)"
 
 # the indexes are named because SQLite, without statistics, may take another one and read every row
 _LIVE_PAGE = (
@@ -46,6 +74,12 @@ _CLOSED_BY_LIMIT = (
     "JOIN actions a ON a.id = h.action_id "
     "WHERE h.config_version = ? AND h.event = 'LimitChanged' AND h.seq > ? ORDER BY h.seq LIMIT ?"
 )
+_RETRYING = "a.state = 'pending' AND a.attempts > 0"
+_OF_PEOPLE = "a.state IN ('todo', 'in_progress')"
+_PEOPLE_COUNTS = (
+    "SELECT queue, user, state, count(*), min(todo_at) FROM actions INDEXED BY actions_people "
+    "WHERE state IN ('todo', 'in_progress') GROUP BY queue, user, state"
+)
 
 _CONDITIONS = {
     "state": "a.state = ?",
@@ -54,6 +88,15 @@ _CONDITIONS = {
     "reason": "a.reason = ?",
     "resolution": "a.resolution = ?",
     "since": "a.submitted_at >= ?",
+    "queue": "a.queue = ?",
+    "user": "a.user = ?",
+    "until": "a.submitted_at < ?",
+}
+_CHANGE_CONDITIONS = {
+    "id": "h.action_id = ?",
+    "system": "a.system = ?",
+    "case": "a.case_id = ?",
+    "state": "h.to_state = ?",
 }
 
 
@@ -71,10 +114,26 @@ class SqliteReader:
             "SELECT action_id, digest, at, status, reason, data FROM late_responses WHERE action_id = ? ORDER BY at",
             action_id,
         )
-        return _record(rows[0], tuple(LateResponse(*row) for row in late))
+        record = _record(rows[0], tuple(LateResponse(*row) for row in late))
+        # who submits gets the record too: what only a later life brings is not looked for then
+        if record.action.state is State.CLOSED:
+            told = self._all(f"{_OUTBOX} WHERE action_id = ? ORDER BY seq", action_id)
+            record = replace(record, notifications=tuple(outbox_record(row) for row in told))
+        if record.response_data != "{}":
+            brought = self._all(f"{_MERGES_OF_ACTION} WHERE h.action_id = ? ORDER BY h.seq DESC LIMIT 1", action_id)
+            record = replace(record, response=MergeRecord(*brought[0]) if brought else None)
+        return record
+
+    def story(self, action_id: str) -> Story | None:
+        with translate_errors():
+            return read_story(self._connection, action_id)
 
     def system_of(self, action_id: str) -> str | None:
         rows = self._all("SELECT system FROM actions WHERE id = ?", action_id)
+        return rows[0][0] if rows else None
+
+    def state_of(self, action_id: str) -> str | None:
+        rows = self._all("SELECT state FROM actions WHERE id = ?", action_id)
         return rows[0][0] if rows else None
 
     def list_records(self, filters: Filters, after: str | None, limit: int) -> Sequence[ActionRecord]:
@@ -82,25 +141,84 @@ class SqliteReader:
         if after is not None:
             where.append("a.id < ?")
             args.append(after)
+        if filters.retrying:
+            where.append(_RETRYING)
+        # SQLite uses a partial index only where it can prove that the rows are in it
+        index = ""
+        if filters.queue is not None or filters.user is not None:
+            index = " INDEXED BY actions_people"
+            where.append(_OF_PEOPLE)
+        elif filters.retrying:
+            index = " INDEXED BY actions_retrying_newest"
+        elif filters.state is not None and filters.state != "closed":
+            where.append("a.state <> 'closed'")
         condition = f" WHERE {' AND '.join(where)}" if where else ""
-        # SQLite uses actions_live only where it can prove that the rows are not closed
-        if filters.state is not None and filters.state != "closed":
-            condition += " AND a.state <> 'closed'"
-        return [_record(row) for row in self._all(f"{_RECORD}{condition} ORDER BY a.id DESC LIMIT ?", *args, limit)]
+        sql = f"{_RECORD}{index}{condition} ORDER BY a.id DESC LIMIT ?"
+        return [_record(row) for row in self._all(sql, *args, limit)]
 
-    def case(self, case_id: str, limit: int) -> CaseRecord | None:
+    def case(self, case_id: str, after: str | None, limit: int) -> CaseRecord | None:
         rows = self._all("SELECT id, owner, data, created_at FROM cases WHERE id = ?", case_id)
         if not rows:
             return None
-        actions = self.list_records(Filters(case_id=case_id), None, limit)
+        actions = self.list_records(Filters(case_id=case_id), after, limit)
         id_, owner, data, created_at = rows[0]
-        return CaseRecord(id_, owner, data, created_at, tuple(actions))
+        return CaseRecord(id_, owner, data, created_at, tuple(actions), self._origins(case_id, data))
+
+    def case_merges(self, case_id: str, after_seq: int, limit: int) -> Sequence[MergeRecord] | None:
+        rows = self._all(f"{_MERGES_OF_CASE} AND m.seq > ? ORDER BY m.seq LIMIT ?", case_id, after_seq, limit)
+        if not rows and not self._all("SELECT 1 FROM cases WHERE id = ?", case_id):
+            return None
+        return [MergeRecord(*row) for row in rows]
+
+    def _origins(self, case_id: str, data: str) -> dict[str, MergeRecord]:
+        """The newest merge that brought each field of a case's data; ends as soon as every field is found."""
+        missing = set(msgspec.json.decode(data))
+        found: dict[str, MergeRecord] = {}
+        if not missing:
+            return found
+        with translate_errors():
+            for row in self._connection.execute(f"{_MERGES_OF_CASE} ORDER BY m.seq DESC", (case_id,)):
+                merge = MergeRecord(*row)
+                set_here = missing & set(msgspec.json.decode(merge.data))
+                found.update(dict.fromkeys(set_here, merge))
+                missing -= set_here
+                if not missing:
+                    break
+        return found
+
+    def notifications(
+        self, *, undelivered: bool, owner: str | None, before: int | None, limit: int
+    ) -> Sequence[OutboxRecord]:
+        where: list[str] = ["seq < ?"]
+        args: list[Any] = [2**63 - 1 if before is None else before]
+        index = ""
+        if owner is not None:
+            index = " INDEXED BY outbox_owner"
+            where.append("owner = ?")
+            args.append(owner)
+        if undelivered:
+            index = " INDEXED BY outbox_undelivered"
+            where.append("delivered_at IS NULL")
+        rows = self._all(f"{_OUTBOX}{index} WHERE {' AND '.join(where)} ORDER BY seq DESC LIMIT ?", *args, limit)
+        return [outbox_record(row) for row in rows]
 
     def history(self, action_id: str) -> Sequence[HistoryRow]:
         return [HistoryRow(*row) for row in self._all(f"{_HISTORY} WHERE action_id = ? ORDER BY seq", action_id)]
 
-    def history_after(self, seq: int, limit: int) -> Sequence[HistoryRow]:
-        return [HistoryRow(*row) for row in self._all(f"{_HISTORY} WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)]
+    def history_page(self, filters: ChangeFilters, after: int, upto: int, limit: int) -> HistoryPage:
+        oldest = self._all("SELECT min(seq) FROM history")[0][0]
+        where, args = _chosen(_CHANGE_CONDITIONS, filters)
+        index = "" if filters.id is None else "INDEXED BY history_action "
+        condition = " AND ".join(["h.seq > ?", "h.seq <= ?", *where])
+        # CROSS JOIN: the history leads, whatever SQLite thinks of the filters
+        rows = self._all(
+            f"{_CHANGES} {index}CROSS JOIN actions a ON a.id = h.action_id WHERE {condition} ORDER BY h.seq LIMIT ?",
+            after,
+            upto,
+            *args,
+            limit,
+        )
+        return HistoryPage(oldest, [HistoryRow(*row) for row in rows])
 
     def attempts(self, action_id: str) -> Sequence[AttemptRow]:
         rows = self._all(
@@ -134,11 +252,25 @@ class SqliteReader:
         rows = self._all(f"{SELECT_CONFIG} WHERE version = ?", version)
         return ConfigRecord(*rows[0]) if rows else None
 
-    def closed_ids(self, filters: Filters, limit: int) -> Sequence[str]:
+    def rerun_selection(self, filters: Filters, limit: int) -> Selection:
         where, args = _where(filters)
-        where.append("a.state = 'closed'")
-        sql = f"SELECT a.id FROM actions a WHERE {' AND '.join(where)} ORDER BY a.id LIMIT ?"  # noqa: S608
-        return [row[0] for row in self._all(sql, *args, limit)]
+        condition = " AND ".join([*where, "a.state = 'closed'"])
+        # one look through the rows for all three; only so many ids are kept
+        sql = f"SELECT a.id, {_WAS_RERUN} FROM actions a WHERE {condition} ORDER BY a.id"  # noqa: S608
+        ids: list[str] = []
+        count = left_out = 0
+        with translate_errors():
+            for action_id, was_rerun in self._connection.execute(sql, args):
+                if was_rerun:
+                    left_out += 1
+                    continue
+                count += 1
+                if count <= limit:
+                    ids.append(action_id)
+        return Selection(ids, count, left_out)
+
+    def people_counts(self) -> Sequence[PeopleCount]:
+        return [PeopleCount(*row) for row in self._all(_PEOPLE_COUNTS)]
 
     def close(self) -> None:
         self._connection.close()
@@ -149,7 +281,11 @@ class SqliteReader:
 
 
 def _where(filters: Filters) -> tuple[list[str], list[Any]]:
-    chosen = [(sql, getattr(filters, name)) for name, sql in _CONDITIONS.items()]
+    return _chosen(_CONDITIONS, filters)
+
+
+def _chosen(conditions: Mapping[str, str], filters: Filters | ChangeFilters) -> tuple[list[str], list[Any]]:
+    chosen = [(sql, getattr(filters, name)) for name, sql in conditions.items()]
     return [sql for sql, value in chosen if value is not None], [value for _, value in chosen if value is not None]
 
 

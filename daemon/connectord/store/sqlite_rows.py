@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from connectord.lifecycle.action import Action, Reason, Resolution, State
+from connectord.store.base import OutboxRecord, OutboxRow
 
 ACTION_COLUMNS = tuple(field.name for field in fields(Action))
 """An action's columns bear the names of its fields, in their order."""
@@ -53,3 +54,8 @@ def action_from(row: Sequence[Any]) -> Action:
 def row_from(action: Action, columns: Sequence[str] = ACTION_COLUMNS) -> tuple[Any, ...]:
     """The values of ``columns``, ready for SQLite (enumerations are strings already)."""
     return tuple([getattr(action, name) for name in columns])
+
+
+def outbox_record(row: Sequence[Any]) -> OutboxRecord:
+    """A row of the outbox: seq, the columns of the notification in their order, and what became of it."""
+    return OutboxRecord(row[0], OutboxRow(*row[1:7]), *row[7:11])

@@ -11,8 +11,10 @@ import msgspec
 from connectord.lifecycle.action import Action
 from connectord.store.base import (
     ActionRecord,
+    CaseContext,
     ConfigRecord,
     DataMerge,
+    DeliveryReport,
     DueAction,
     KeyHolder,
     OutboxItem,
@@ -98,6 +100,24 @@ _INSERT_LATE = (
 )
 _INSERT_OUTBOX = (
     "INSERT INTO outbox (action_id, case_id, owner, notice, at, text, next_try_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_CASE_CONTEXT = (
+    "SELECT coalesce(c.owner, a.owner), a.data, coalesce(c.data, '{}') "
+    "FROM actions a LEFT JOIN cases c ON c.id = a.case_id WHERE a.id = ?"
+)
+_UPSERT_TURN = (
+    "INSERT INTO group_turns (group_name, member) VALUES (?, ?) ON CONFLICT (group_name) DO UPDATE "
+    "SET member = excluded.member"
+)
+_WAS_RERUN = "SELECT 1 FROM actions INDEXED BY actions_rerun WHERE rerun_of = ? LIMIT 1"
+_SETTLE_OUTBOX = (
+    "UPDATE outbox SET tries = tries + 1, last_error = ?, next_try_at = ?, delivered_at = ? "
+    "WHERE seq = ? AND delivered_at IS NULL"
+)
+# a person who asks for it may have given the case another owner before
+_HASTEN_OUTBOX = (
+    "UPDATE outbox SET next_try_at = ?, owner = coalesce((SELECT owner FROM cases WHERE id = outbox.case_id), owner) "
+    "WHERE seq = ? AND delivered_at IS NULL"
 )
 # The live states' counts come from the partial indexes alone; no table page is read.
 _LIVE_COUNTS = (
@@ -208,9 +228,14 @@ class SqliteWriter:
                 ],
             )
 
+        if changes.turns:
+            many(_UPSERT_TURN, list(changes.turns.items()))
+
     def _merge(self, merge: DataMerge) -> None:
         execute = self._connection.execute
-        execute("INSERT INTO merges (seq, data) VALUES (?, ?)", (merge.seq, _encode(merge.data)))
+        execute(
+            "INSERT INTO merges (seq, data, case_id) VALUES (?, ?, ?)", (merge.seq, _encode(merge.data), merge.case_id)
+        )
         row = execute("SELECT data FROM actions WHERE id = ?", (merge.action_id,)).fetchone()
         execute(
             "UPDATE actions SET data = ?, response_data = ? WHERE id = ?",
@@ -281,35 +306,60 @@ class SqliteWriter:
         row = self._one("SELECT owner FROM cases WHERE id = ?", case_id)
         return None if row is None else row[0]
 
+    def case_context(self, action_id: str) -> CaseContext | None:
+        row = self._one(_CASE_CONTEXT, action_id)
+        return None if row is None else CaseContext(*row)
+
+    def last_turn(self, group: str) -> str | None:
+        row = self._one("SELECT member FROM group_turns WHERE group_name = ?", group)
+        return None if row is None else row[0]
+
     # -- the outbox and the paused systems
 
     def due_outbox(self, now: int, limit: int) -> Sequence[OutboxItem]:
         rows = self._all(
-            "SELECT seq, action_id, case_id, owner, notice, at, text, tries FROM outbox "
-            "WHERE next_try_at <= ? ORDER BY next_try_at LIMIT ?",
+            "SELECT seq, action_id, case_id, owner, notice, at, text, tries, next_try_at FROM outbox "
+            "WHERE next_try_at <= ? ORDER BY next_try_at, seq LIMIT ?",
             now,
             limit,
         )
-        return [OutboxItem(row[0], OutboxRow(*row[1:7]), row[7]) for row in rows]
+        return [OutboxItem(row[0], OutboxRow(*row[1:7]), *row[7:]) for row in rows]
 
     def next_outbox_at(self) -> int | None:
         return self._value("SELECT min(next_try_at) FROM outbox WHERE next_try_at IS NOT NULL")
 
-    def outbox_delivered(self, seq: int, at: int) -> None:
-        self._run(
-            "UPDATE outbox SET delivered_at = ?, next_try_at = NULL, last_error = NULL, tries = tries + 1 "
-            "WHERE seq = ?",
-            at,
-            seq,
+    def undelivered(self) -> tuple[int, int | None]:
+        count = self._value("SELECT count(*) FROM outbox INDEXED BY outbox_undelivered WHERE delivered_at IS NULL")
+        return count or 0, self.oldest_undelivered()
+
+    def oldest_undelivered(self) -> int | None:
+        return self._value(
+            "SELECT at FROM outbox INDEXED BY outbox_undelivered WHERE delivered_at IS NULL ORDER BY seq LIMIT 1"
         )
 
-    def outbox_failed(self, seq: int, error: str, next_try_at: int) -> None:
-        self._run(
-            "UPDATE outbox SET tries = tries + 1, last_error = ?, next_try_at = ? WHERE seq = ?",
-            error,
-            next_try_at,
-            seq,
-        )
+    def settle_outbox(self, reports: Sequence[DeliveryReport], at: int) -> None:
+        with translate_errors():
+            self._connection.executemany(
+                _SETTLE_OUTBOX,
+                [(report.error, report.next_try_at, at if report.done else None, report.seq) for report in reports],
+            )
+
+    def hasten_outbox(self, after_seq: int, now: int, limit: int) -> Sequence[int]:
+        seqs = [
+            row[0]
+            for row in self._all(
+                "SELECT seq FROM outbox INDEXED BY outbox_undelivered WHERE delivered_at IS NULL AND seq > ? "
+                "ORDER BY seq LIMIT ?",
+                after_seq,
+                limit,
+            )
+        ]
+        with translate_errors():
+            self._connection.executemany(_HASTEN_OUTBOX, [(now, seq) for seq in seqs])
+        return seqs
+
+    def was_rerun(self, action_id: str) -> bool:
+        return self._value(_WAS_RERUN, action_id) is not None
 
     def set_paused(self, system: str, paused: bool, at: int, who: str) -> None:
         if paused:

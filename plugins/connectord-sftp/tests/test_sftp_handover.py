@@ -11,9 +11,8 @@ import paramiko
 import pytest
 import trio
 import trio.lowlevel
-from connectord.adapters import NotConnected, NotThere, Rejected, Taken, Unclear
+from connectord.adapters import NotConnected, NotThere, Rejected, Taken, Unclear, call_document
 from connectord_sftp.adapter import SftpAdapter
-from connectord_sftp.contents import call_document
 from helpers.calls import make_call
 from helpers.cancellation import cancel_after_steps
 from helpers.sshd import Sshd
@@ -46,7 +45,7 @@ async def test_name_content_and_mode_are_as_configured(sshd: Sshd, open_adapter:
         content={"expr": "action.data.rows", "format": "csv", "columns": ["iban", "amount"], "delimiter": ";"},
     )
     call = make_call(case_id="../C 1/2", data={"rows": [{"iban": "DE1", "amount": 1.5, "more": 1}]})
-    path = sshd.drop / "in" / "billing_..%2FC%201%2F2_A-1.csv"
+    path = sshd.drop / "in" / "billing_%2E.%2FC%201%2F2_A-1.csv"
     assert await adapter.trigger(call) == Taken(str(path))
     assert path.read_bytes() == b"iban;amount\r\nDE1;1.5\r\n"
     assert path.stat().st_mode & 0o777 == 0o640
@@ -107,7 +106,7 @@ async def test_a_reader_never_sees_half_a_file(sshd: Sshd, open_adapter: OpenAda
     try:
         async with trio.open_nursery() as nursery:
             for number in range(40):
-                call = make_call(idempotency_key=f"B-{number}", data={"text": "x" * 300_000})
+                call = make_call(action_id=f"B-{number}", data={"text": "x" * 300_000})
                 nursery.start_soon(adapter.trigger, call)
     finally:
         ended.set()
@@ -123,7 +122,7 @@ async def test_connections_are_shared_and_bounded(sshd: Sshd, open_adapter: Open
 
     async with trio.open_nursery() as nursery:
         for number in range(30):
-            nursery.start_soon(adapter.trigger, make_call(idempotency_key=f"B-{number}"))
+            nursery.start_soon(adapter.trigger, make_call(action_id=f"B-{number}"))
         while len(names(sshd.drop / "in")) < 30:
             most = max(most, sshd.sessions())
             await trio.sleep(0.01)
@@ -132,7 +131,7 @@ async def test_connections_are_shared_and_bounded(sshd: Sshd, open_adapter: Open
     await adapter.close()
     async with trio.open_nursery() as nursery:
         for number in range(5):
-            nursery.start_soon(narrow.trigger, make_call(idempotency_key=f"C-{number}"))
+            nursery.start_soon(narrow.trigger, make_call(action_id=f"C-{number}"))
     assert transports() == 1
 
 
@@ -257,13 +256,13 @@ async def test_cancelled_at_any_await_nothing_half_is_left_and_it_goes_on(
     steps = 0
     while True:
         steps += 1
-        call = make_call(idempotency_key=f"B-{steps}")
+        call = make_call(action_id=f"B-{steps}")
         with trio.fail_after(30), cancel_after_steps(steps) as scope:
             await adapter.trigger(call)
         finished = sshd.drop / "in" / f"B-{steps}.json"
         if finished.exists():
             json.loads(finished.read_bytes())
-        assert await adapter.trigger(make_call(idempotency_key=f"B-{steps}", attempt=2)) == Taken(str(finished))
+        assert await adapter.trigger(make_call(action_id=f"B-{steps}", attempt=2)) == Taken(str(finished))
         if not scope.cancelled_caught:
             break
     assert steps > 2

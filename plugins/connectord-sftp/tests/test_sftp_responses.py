@@ -15,6 +15,8 @@ from helpers.calls import make_call
 from helpers.sshd import Sshd
 
 OpenAdapter = Callable[..., Awaitable[SftpAdapter]]
+ID, B, C, D = ("01JDE3Q1M5V9F6X2K8T7R4N0A" + letter for letter in "ABCD")
+NAME = f"{ID}.response.json"
 SUCCESS = {"status": "success", "data": {"n": 1}}
 
 
@@ -22,7 +24,7 @@ def out(sshd: Sshd) -> Path:
     return sshd.drop / "out"
 
 
-def respond(sshd: Sshd, document: object, name: str = "A-1.response.json") -> Path:
+def respond(sshd: Sshd, document: object, name: str = NAME) -> Path:
     """Put a response there as a careful system does: under another name, then renamed."""
     path = out(sshd) / name
     temporary = path.with_name(f".{name}")
@@ -56,23 +58,23 @@ async def test_a_response_file_says_what_a_callback_says(
     sshd: Sshd, answering: OpenAdapter, document: object, expected: Response
 ) -> None:
     adapter = await answering()
-    assert await adapter.poll(make_call()) is None
+    assert await adapter.poll(make_call(action_id=ID)) is None
     respond(sshd, document)
-    assert await adapter.poll(make_call()) == expected
-    assert names(out(sshd)) == ["A-1.response.json"]
+    assert await adapter.poll(make_call(action_id=ID)) == expected
+    assert names(out(sshd)) == [NAME]
 
 
 async def test_without_response_files_there_is_nothing_to_read(sshd: Sshd, open_adapter: OpenAdapter) -> None:
     adapter = await open_adapter(response="none")
-    assert await adapter.poll(make_call()) is None
+    assert await adapter.poll(make_call(action_id=ID)) is None
 
 
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        ("", "/A-1.response.json is no response file"),
-        ('{"status": "succ', "/A-1.response.json is no response file"),
-        ({"status": "won"}, "/A-1.response.json is no response file"),
+        ("", ".response.json is no response file"),
+        ('{"status": "succ', ".response.json is no response file"),
+        ({"status": "won"}, ".response.json is no response file"),
         ({"status": "success", "data": {"text": "x" * 3000}}, "bytes, and 2000 are the most"),
     ],
 )
@@ -81,7 +83,7 @@ async def test_what_is_no_response_is_a_rejection_with_words(
 ) -> None:
     adapter = await answering(max_bytes=2000)
     respond(sshd, document)
-    answer = await adapter.poll(make_call())
+    answer = await adapter.poll(make_call(action_id=ID))
     assert isinstance(answer, Rejected)
     assert words in answer.reason
 
@@ -89,55 +91,55 @@ async def test_what_is_no_response_is_a_rejection_with_words(
 async def test_a_file_that_still_grows_is_not_taken(sshd: Sshd, answering: OpenAdapter) -> None:
     adapter = await answering(complete="stable", stable_for="200ms")
     whole = json.dumps(SUCCESS)
-    path = out(sshd) / "A-1.response.json"
+    path = out(sshd) / NAME
     for end in (5, 9, len(whole)):
         path.write_text(whole[:end])
-        assert await adapter.poll(make_call()) is None
+        assert await adapter.poll(make_call(action_id=ID)) is None
     await trio.sleep(0.25)
-    assert await adapter.poll(make_call()) == Succeeded({"n": 1})
+    assert await adapter.poll(make_call(action_id=ID)) == Succeeded({"n": 1})
 
 
 async def test_a_file_that_stopped_growing_too_early_is_waited_for(sshd: Sshd, answering: OpenAdapter) -> None:
     adapter = await answering(complete="stable", stable_for="100ms")
     respond(sshd, '{"status": "succ')
-    assert await adapter.poll(make_call()) is None
+    assert await adapter.poll(make_call(action_id=ID)) is None
     await trio.sleep(0.15)
     with pytest.raises(NotConnected, match="is no response file"):
-        await adapter.poll(make_call())
+        await adapter.poll(make_call(action_id=ID))
     respond(sshd, SUCCESS)
-    assert await adapter.poll(make_call()) is None
+    assert await adapter.poll(make_call(action_id=ID)) is None
     await trio.sleep(0.15)
-    assert await adapter.poll(make_call()) == Succeeded({"n": 1})
+    assert await adapter.poll(make_call(action_id=ID)) == Succeeded({"n": 1})
 
 
 async def test_a_marker_tells_that_a_file_is_whole(sshd: Sshd, answering: OpenAdapter) -> None:
     adapter = await answering(complete="marker", after="delete", sweep="100ms")
     respond(sshd, SUCCESS)
-    assert await adapter.poll(make_call()) is None
+    assert await adapter.poll(make_call(action_id=ID)) is None
     delivered = Delivered()
     await delivered.sweep_once(adapter)
     assert delivered.all == []
-    (out(sshd) / "A-1.response.json.done").touch()
-    assert await adapter.poll(make_call()) == Succeeded({"n": 1})
+    (out(sshd) / f"{NAME}.done").touch()
+    assert await adapter.poll(make_call(action_id=ID)) == Succeeded({"n": 1})
     await delivered.sweep_once(adapter)
-    assert delivered.all == [("A-1", Succeeded({"n": 1}))]
+    assert delivered.all == [(ID, Succeeded({"n": 1}))]
     assert names(out(sshd)) == []
 
 
 async def test_rule_21_a_heartbeat_is_told_once(sshd: Sshd, answering: OpenAdapter) -> None:
     adapter = await answering(after="delete")
     respond(sshd, {"status": "progress", "percent": 40})
-    assert await adapter.poll(make_call()) == Progress(percent=40)
-    assert await adapter.poll(make_call()) is None
+    assert await adapter.poll(make_call(action_id=ID)) == Progress(percent=40)
+    assert await adapter.poll(make_call(action_id=ID)) is None
     delivered = Delivered()
     await delivered.sweep_once(adapter)
     assert delivered.all == []
     respond(sshd, {"status": "progress", "percent": 60.5})
-    assert await adapter.poll(make_call()) == Progress(percent=60.5)
+    assert await adapter.poll(make_call(action_id=ID)) == Progress(percent=60.5)
     respond(sshd, SUCCESS)
-    assert await adapter.poll(make_call()) == Succeeded({"n": 1})
+    assert await adapter.poll(make_call(action_id=ID)) == Succeeded({"n": 1})
     await delivered.sweep_once(adapter)
-    assert delivered.all == [("A-1", Succeeded({"n": 1}))]
+    assert delivered.all == [(ID, Succeeded({"n": 1}))]
 
 
 class Delivered:
@@ -170,13 +172,13 @@ async def test_a_file_is_put_away_once_its_response_is_on_disk(sshd: Sshd, answe
     delivered = Delivered()
     delivered.before_commit = lambda: check_still_there(sshd)
     await delivered.sweep_once(adapter)
-    assert delivered.all == [("A-1", Succeeded({"n": 1}))]
+    assert delivered.all == [(ID, Succeeded({"n": 1}))]
     assert names(out(sshd)) == []
-    assert names(sshd.drop / "archive") == (["A-1.response.json"] if after == "archive" else [])
+    assert names(sshd.drop / "archive") == ([NAME] if after == "archive" else [])
 
 
 def check_still_there(sshd: Sshd) -> None:
-    assert names(out(sshd)) == ["A-1.response.json"]
+    assert names(out(sshd)) == [NAME]
 
 
 async def test_rule_15_what_was_delivered_before_a_crash_is_delivered_again(sshd: Sshd, answering: OpenAdapter) -> None:
@@ -188,10 +190,10 @@ async def test_rule_15_what_was_delivered_before_a_crash_is_delivered_again(sshd
         await delivered.sweep_once(adapter)
     assert scope.cancelled_caught
     assert len(delivered.all) == 1
-    assert names(out(sshd)) == ["A-1.response.json"]
+    assert names(out(sshd)) == [NAME]
     delivered.before_commit = lambda: None
     await delivered.sweep_once(adapter)
-    assert delivered.all == [("A-1", Succeeded({"n": 1}))] * 2
+    assert delivered.all == [(ID, Succeeded({"n": 1}))] * 2
     assert names(out(sshd)) == []
 
 
@@ -202,10 +204,10 @@ async def test_another_answer_that_comes_meanwhile_is_not_put_away_unread(sshd: 
     delivered = Delivered()
     delivered.before_commit = lambda: ignore(respond(sshd, other))
     await delivered.sweep_once(adapter)
-    assert names(out(sshd)) == ["A-1.response.json"]
+    assert names(out(sshd)) == [NAME]
     delivered.before_commit = lambda: None
     await delivered.sweep_once(adapter)
-    assert delivered.all == [("A-1", Succeeded({"n": 1})), ("A-1", Rejected("no vendor after all"))]
+    assert delivered.all == [(ID, Succeeded({"n": 1})), (ID, Rejected("no vendor after all"))]
     assert names(out(sshd)) == []
 
 
@@ -219,29 +221,29 @@ async def test_the_archive_keeps_every_answer(sshd: Sshd, answering: OpenAdapter
     for number in range(3):
         respond(sshd, {"status": "success", "data": {"n": number}})
         await delivered.sweep_once(adapter)
-    assert names(sshd.drop / "archive") == ["A-1.response.json", "A-1.response.json.1", "A-1.response.json.2"]
+    assert names(sshd.drop / "archive") == [NAME, f"{NAME}.1", f"{NAME}.2"]
 
 
 async def test_an_archive_that_is_missing_is_told_and_loses_nothing(sshd: Sshd, answering: OpenAdapter) -> None:
     adapter = await answering(after="archive", archive=str(sshd.drop / "none"))
     respond(sshd, SUCCESS)
-    with pytest.raises(NotConnected, match=r"none/A-1\.response\.json: no such file"):
+    with pytest.raises(NotConnected, match=r"none/\w+\.response\.json: no such file"):
         await Delivered().sweep_once(adapter)
-    assert names(out(sshd)) == ["A-1.response.json"]
+    assert names(out(sshd)) == [NAME]
 
 
 async def test_what_is_not_ours_or_no_response_is_left_alone(sshd: Sshd, answering: OpenAdapter) -> None:
     adapter = await answering(after="delete")
-    (out(sshd) / "directory.response.json").mkdir()
-    for name in ("B-1.response.json", "notes.txt", ".A-2.response.json", "A 1.response.json", "C-1.response.json"):
+    (out(sshd) / f"{D[:-1]}E.response.json").mkdir()
+    for name in (f"{B}.response.json", "notes.txt", f".{ID}.response.json", "A 1.response.json", f"{C}.response.json"):
         respond(sshd, SUCCESS, name)
-    respond(sshd, "{half", "D-1.response.json")
+    respond(sshd, "{half", f"{D}.response.json")
     delivered = Delivered()
-    delivered.unknown = {"B-1", "directory"}
+    delivered.unknown = {B, "directory"}
     before = names(out(sshd))
     await delivered.sweep_once(adapter)
-    assert delivered.all == [("C-1", Succeeded({"n": 1}))]
-    assert names(out(sshd)) == [name for name in before if name != "C-1.response.json"]
+    assert delivered.all == [(C, Succeeded({"n": 1}))]
+    assert names(out(sshd)) == [name for name in before if name != f"{C}.response.json"]
     # and is not read again and again
     asked: list[str] = []
     delivered.before_commit = lambda: asked.append("again")
@@ -254,13 +256,13 @@ async def test_listening_goes_on_and_tells_when_the_server_is_gone(sshd: Sshd, a
     delivered = Delivered()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(adapter.listen, delivered)
-        for number in range(3):
-            respond(sshd, SUCCESS, f"A-{number}.response.json")
+        for name in (ID, B, C):
+            respond(sshd, SUCCESS, f"{name}.response.json")
             with trio.fail_after(10):
                 while names(out(sshd)):
                     await trio.sleep(0.02)
         nursery.cancel_scope.cancel()
-    assert [each for each, _ in delivered.all] == ["A-0", "A-1", "A-2"]
+    assert [each for each, _ in delivered.all] == [ID, B, C]
     sshd.stop()
     with trio.fail_after(10), pytest.raises(NotConnected):
         await adapter.listen(delivered)
@@ -274,4 +276,4 @@ async def test_where_files_are_kept_there_is_nothing_to_listen_for(sshd: Sshd, a
         await adapter.listen(delivered)
     assert scope.cancelled_caught
     assert delivered.all == []
-    assert names(out(sshd)) == ["A-1.response.json"]
+    assert names(out(sshd)) == [NAME]

@@ -38,7 +38,7 @@ def files(sshd: Sshd) -> list[str]:
 
 async def test_a_server_without_extensions_will_do(stopped_sshd: Sshd, adapter: SftpAdapter, play: Play) -> None:
     for number in range(2):
-        outcome: Outcome = await adapter.trigger(make_call(idempotency_key=f"A-{number}"))
+        outcome: Outcome = await adapter.trigger(make_call(action_id=f"A-{number}"))
         assert outcome == Taken(str(stopped_sshd.drop / "in" / f"A-{number}.json"))
     assert files(stopped_sshd) == ["A-0.json", "A-1.json"]
     # what the server cannot do is asked for once

@@ -8,16 +8,27 @@ import msgspec
 
 from connectord.control.methods.actions import ActionMethods
 from connectord.control.methods.base import Call, Caller, MethodGroup, Notify, Services
+from connectord.control.methods.cases import CaseMethods
 from connectord.control.methods.configuration import ConfigurationMethods
 from connectord.control.methods.daemon import DaemonMethods
+from connectord.control.methods.notifications import NotificationMethods
 from connectord.control.methods.people import PeopleMethods
+from connectord.control.methods.reruns import RerunMethods
 from connectord.control.protocol import unknown_method
 from connectord.control.signatures import SIGNATURES
 from connectord.errors import InvalidRequest, NotAllowed
 
 __all__ = ["Caller", "Methods", "Services"]
 
-_GROUPS: tuple[type[MethodGroup], ...] = (ActionMethods, PeopleMethods, DaemonMethods, ConfigurationMethods)
+_GROUPS: tuple[type[MethodGroup], ...] = (
+    ActionMethods,
+    CaseMethods,
+    RerunMethods,
+    PeopleMethods,
+    NotificationMethods,
+    DaemonMethods,
+    ConfigurationMethods,
+)
 
 
 class Methods:

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
 
 from connectord.control import params as p
 from connectord.control import results as r
 from connectord.control.methods.base import Call, Caller, MethodGroup, Notify
-from connectord.control.views import action_view, attempt_view, case_view, history_view
+from connectord.control.views import action_view, attempt_view, explanation_view, history_view
 from connectord.errors import InvalidRequest, NotFound, Refused
-from connectord.ledger.operations import Rerun
 from connectord.ledger.submission import Submission
 from connectord.lifecycle import events as on
 from connectord.lifecycle.action import State
 from connectord.store.base import Filters
 from connectord.times import parse_rfc3339
 
-RERUN_LIMIT = 10_000
-CASE_ACTIONS_SHOWN = 1000
-
 
 class ActionMethods(MethodGroup):
-    """The methods about actions and cases."""
+    """The methods about actions."""
 
     def calls(self) -> Mapping[str, Call]:
         return {
@@ -30,11 +25,10 @@ class ActionMethods(MethodGroup):
             "submit_many": self._submit_many,
             "list": self._list,
             "show": self._show,
+            "why": self._why,
             "history": self._history,
             "attempts": self._attempts,
-            "case": self._case,
             "retry": self._retry,
-            "rerun": self._rerun,
         }
 
     async def _submit(self, params: p.Submit, caller: Caller, notify: Notify) -> r.Action:
@@ -56,7 +50,23 @@ class ActionMethods(MethodGroup):
 
     async def _list(self, params: p.List, caller: Caller, notify: Notify) -> r.ActionPage:
         since = None if params.since is None else parse_rfc3339(params.since, "since")
-        filters = Filters(params.state, params.system, params.case, params.reason, params.resolution, since)
+        about_people = params.queue is not None or params.user is not None
+        if about_people and params.state not in (None, State.TODO, State.IN_PROGRESS):
+            raise InvalidRequest(
+                "list: 'queue' and 'user' find To Do and In Progress actions only; "
+                f"leave out state {params.state!r}, or make it 'todo' or 'in_progress'"
+            )
+        filters = Filters(
+            state=params.state,
+            system=params.system,
+            case_id=params.case,
+            reason=params.reason,
+            resolution=params.resolution,
+            since=since,
+            queue=params.queue,
+            user=params.user,
+            retrying=params.retrying,
+        )
         limit = params.limit
         records = await self._services.read(lambda store: store.list_records(filters, params.after, limit + 1))
         page = records[:limit]
@@ -67,6 +77,12 @@ class ActionMethods(MethodGroup):
 
     async def _show(self, params: p.ById, caller: Caller, notify: Notify) -> r.Action:
         return (await self._views([params.id]))[0]
+
+    async def _why(self, params: p.ById, caller: Caller, notify: Notify) -> r.Explanation:
+        story = await self._services.read(lambda store: store.story(params.id))
+        if story is None:
+            raise NotFound(f"there is no action {params.id}")
+        return explanation_view(story, self._services.present(story.action.system))
 
     async def _history(self, params: p.ById, caller: Caller, notify: Notify) -> r.History:
         rows = await self._services.read(lambda store: store.history(params.id))
@@ -85,12 +101,6 @@ class ActionMethods(MethodGroup):
         if await self._services.read(lambda store: store.system_of(action_id)) is None:
             raise NotFound(f"there is no action {action_id}")
 
-    async def _case(self, params: p.ById, caller: Caller, notify: Notify) -> r.Case:
-        case = await self._services.read(lambda store: store.case(params.id, CASE_ACTIONS_SHOWN))
-        if case is None:
-            raise NotFound(f"there is no case {params.id}")
-        return case_view(case, self._services.limit_of)
-
     async def _retry(self, params: p.ById, caller: Caller, notify: Notify) -> r.Action:
         record = await self._services.read(lambda store: store.record(params.id))
         if record is not None and record.action.state is State.PENDING:
@@ -100,18 +110,3 @@ class ActionMethods(MethodGroup):
             if self._services.is_paused(system):
                 raise Refused("pending", f"the system {system} is paused; connectorctl resume {system} lets it go on")
         return await self._apply(params.id, on.RetryRequested(), caller)
-
-    async def _rerun(self, params: p.Rerun, caller: Caller, notify: Notify) -> r.Rerun:
-        if (params.ids is None) == (params.filters is None):
-            raise InvalidRequest("rerun: give ids or filters, one of the two")
-        if params.ids is not None:
-            ids: Sequence[str] = params.ids
-        else:
-            chosen = params.filters or p.RerunFilters()
-            since = None if chosen.since is None else parse_rfc3339(chosen.since, "since")
-            filters = Filters(system=chosen.system, resolution=chosen.resolution, since=since)
-            ids = await self._services.read(lambda store: store.closed_ids(filters, RERUN_LIMIT))
-        if params.dry_run:
-            return r.Rerun(count=len(ids), actions=[])
-        actions = cast("list[Any]", await self._services.ledger.perform_at_once(Rerun(ids, caller.name))) if ids else []
-        return r.Rerun(count=len(actions), actions=await self._views([action.id for action in actions]))

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from connectord.control import results as r
 from connectord.control.peers import Role
+from connectord.control.protocol import Notify as Notify
 from connectord.control.views import action_view
 from connectord.errors import NotFound
 from connectord.ledger.ledger import Ledger
 from connectord.lifecycle import events as on
-from connectord.store.base import ReadStore
+from connectord.lifecycle.circumstances import Present
+from connectord.store.base import ActionRecord, ReadStore
 
 T = TypeVar("T")
-Notify: TypeAlias = Callable[[str, Any], Awaitable[None]]
-"""Sends a notification: its method and its parameters."""
+VIEWS_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +41,24 @@ class Services(Protocol):
     async def read(self, question: Callable[[ReadStore], T]) -> T: ...
     def limit_of(self, system: str) -> int | None: ...
     def is_paused(self, system: str) -> bool: ...
+    def present(self, system: str) -> Present: ...
     def systems_view(self) -> list[r.System]: ...
     def status_view(self) -> r.Status: ...
+    def notification_backlog(self) -> r.NotificationBacklog: ...
+    async def retry_notifications(self, who: str) -> int: ...
     async def pause(self, system: str, paused: bool, who: str) -> None: ...
     async def reload(self, *, plan: bool, to: int | None, who: str) -> r.Reload: ...
     async def reload_effects(self, *, plan: bool, to: int | None, after: str | None, limit: int) -> r.EffectPage: ...
     async def config_history(self, *, before: int | None, limit: int) -> r.ConfigVersions: ...
     async def config_show(self, version: int | None) -> r.ConfigText: ...
     async def config_diff(self, a: int, b: int) -> r.ConfigDifference: ...
+    def queues(self) -> Mapping[str, str | None]: ...
+    def now_ms(self) -> int: ...
     def request_stop(self, *, now: bool) -> None: ...
+
+
+def _records(store: ReadStore, ids: Sequence[str]) -> list[ActionRecord | None]:
+    return [store.record(action_id) for action_id in ids]
 
 
 class MethodGroup:
@@ -61,12 +72,15 @@ class MethodGroup:
         raise NotImplementedError
 
     async def _views(self, ids: Sequence[str]) -> list[r.Action]:
-        records = await self._services.read(lambda store: [store.record(action_id) for action_id in ids])
-        views = []
-        for action_id, record in zip(ids, records, strict=True):
-            if record is None:
-                raise NotFound(f"there is no action {action_id}")
-            views.append(action_view(record, self._services.limit_of))
+        views: list[r.Action] = []
+        # many are looked at in pieces, for others want to read, and to be answered, too
+        for start in range(0, len(ids), VIEWS_AT_ONCE):
+            piece = ids[start : start + VIEWS_AT_ONCE]
+            records = await self._services.read(partial(_records, ids=piece))
+            for action_id, record in zip(piece, records, strict=True):
+                if record is None:
+                    raise NotFound(f"there is no action {action_id}")
+                views.append(action_view(record, self._services.limit_of))
         return views
 
     async def _apply(self, action_id: str, event: on.Event, caller: Caller, note: str | None = None) -> r.Action:

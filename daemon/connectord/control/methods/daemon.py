@@ -8,7 +8,10 @@ from connectord.control import params as p
 from connectord.control import results as r
 from connectord.control.methods.base import Call, Caller, MethodGroup, Notify
 from connectord.control.views import event_view
-from connectord.errors import NotFound, Overloaded
+from connectord.errors import NotFound
+from connectord.store.base import ChangeFilters, HistoryPage
+
+TOLD_AT_ONCE = 64
 
 
 class DaemonMethods(MethodGroup):
@@ -44,16 +47,16 @@ class DaemonMethods(MethodGroup):
 
     async def _watch(self, params: p.Watch, caller: Caller, notify: Notify) -> None:
         wanted = params.filters or p.WatchFilters()
-        with self._services.ledger.watchers.subscribe() as changes:
-            async for row in changes:
-                if (
-                    wanted.id in (None, row.action_id)
-                    and wanted.system in (None, row.system)
-                    and wanted.case in (None, row.case_id)
-                    and wanted.state in (None, row.to_state)
-                ):
-                    await notify("event", event_view(row))
-        raise Overloaded("watch was too slow and is cut off; history has what it missed, watch again to go on")
+        filters = ChangeFilters(wanted.id, wanted.system, wanted.case, wanted.state)
+
+        async def read(after: int, upto: int, limit: int) -> HistoryPage:
+            return await self._services.read(lambda store: store.history_page(filters, after, upto, limit))
+
+        with self._services.ledger.watchers.subscribe(params.after, filters, read) as watcher:
+            while True:
+                rows = await watcher.next_rows()
+                for first in range(0, len(rows), TOLD_AT_ONCE):
+                    await notify("event", *map(event_view, rows[first : first + TOLD_AT_ONCE]))
 
     async def _shutdown(self, params: p.Shutdown, caller: Caller, notify: Notify) -> r.Stopping:
         self._services.request_stop(now=params.now)

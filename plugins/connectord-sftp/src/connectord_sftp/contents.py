@@ -9,7 +9,7 @@ from typing import Any
 
 import jmespath
 import msgspec
-from connectord.adapters import Call
+from connectord.adapters import Call, call_document
 from jmespath.exceptions import JMESPathError
 
 from connectord_sftp.settings import Content
@@ -19,23 +19,6 @@ LARGEST_CONTENT = 64 * 1_048_576
 
 class ContentRefused(Exception):
     """The file cannot be made from this action's data; the message says why, for people."""
-
-
-def call_document(call: Call) -> dict[str, Any]:
-    """The document that hands ``call`` over in connectord's own format. ``callback_url`` is null under rule 19."""
-    return {
-        "action": {
-            "id": call.action_id,
-            "system": call.system,
-            "case": call.case_id,
-            "owner": call.owner,
-            "attempt": call.attempt,
-            "submitted_at": call.submitted_at,
-            "data": dict(call.data),
-            "case_data": dict(call.case_data),
-        },
-        "callback_url": call.callback_url,
-    }
 
 
 def render(content: Content, call: Call) -> bytes:

@@ -19,7 +19,7 @@ LONGEST_NAME = 200
 NO_CASE = "no-case"
 """What ``{case}`` is where an action has none."""
 
-_ID = "([0-9A-Za-z_-]+)"
+_ID = "([0-9A-Z]{26})"
 
 
 class NameRefused(Exception):
@@ -55,14 +55,8 @@ class NameTemplate:
 
     def render(self, call: Call) -> str:
         """The name of the call's file. Raises :class:`NameRefused` where it gets too long."""
-        values = {
-            "id": call.idempotency_key,
-            "system": call.system,
-            "case": NO_CASE if not call.case_id else call.case_id,
-        }
-        name = "".join(literal + (quote(values[field], safe="") if field else "") for literal, field in self.parts)
-        if name.startswith("."):
-            name = f"%2E{name[1:]}"
+        values = {"id": call.action_id, "system": call.system, "case": call.case_id or NO_CASE}
+        name = "".join(literal + (_encoded(values[field]) if field else "") for literal, field in self.parts)
         length = len(name.encode())
         if length > LONGEST_NAME:
             raise NameRefused(
@@ -71,7 +65,7 @@ class NameTemplate:
         return name
 
     def pattern(self, system: str) -> re.Pattern[str]:
-        """Matches the names of the files of one system; group 1 is the action's id, where it first stands."""
+        """Matches the names of one system's files; group 1 is the action's id: a ULID, so that nothing else fits."""
         seen = False
         pieces = []
         for literal, field in self.parts:
@@ -81,7 +75,7 @@ class NameTemplate:
                     pieces.append(r"\1" if seen else _ID)
                     seen = True
                 case "system":
-                    pieces.append(re.escape(quote(system, safe="")))
+                    pieces.append(re.escape(_encoded(system)))
                 case "case":
                     pieces.append("[^/]+?")
         return re.compile("".join(pieces), re.ASCII)
@@ -93,6 +87,12 @@ class NameTemplate:
             core_schema.str_schema(),
             serialization=core_schema.plain_serializer_function_ser_schema(lambda template: template.text),
         )
+
+
+def _encoded(value: str) -> str:
+    """``value`` as a part of a file's name; what a name begins with is never a dot."""
+    encoded = quote(value, safe="")
+    return f"%2E{encoded[1:]}" if encoded.startswith(".") else encoded
 
 
 def _no_such_field(name: str) -> str:

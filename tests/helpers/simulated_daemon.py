@@ -1,0 +1,79 @@
+"""The whole daemon in this process, under simulated time, asked without a socket."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import trio
+from connectord.adapters import Adapter, Call, Outcome
+from connectord.callbacks import CallbackAnswer
+from connectord.config import load_config
+from connectord.control.methods import Caller
+from connectord.control.peers import Role
+from connectord.store.executors import InlineExecutor
+from connectord.supervisor import Daemon, Surroundings
+from connectord.testing.simulated_clock import SimulatedClock
+
+from helpers.world import NoNetwork
+
+Play = Callable[[Call], Outcome]
+
+
+class SimulatedDaemon:
+    """A daemon whose systems do what ``play`` says; nothing of it takes real time."""
+
+    def __init__(self, daemon: Daemon, config_file: Path, clock: SimulatedClock) -> None:
+        self.daemon = daemon
+        self.config_file = config_file
+        self.clock = clock
+
+    async def call(self, method: str, /, who: str = "user:anna", **params: Any) -> Any:
+        """What the control socket would answer, as JSON has it."""
+
+        async def nobody(method: str, params: Any) -> None:
+            raise AssertionError("nobody listens here")
+
+        result = await self.daemon._methods.dispatch(Caller(who, Role.ADMIN), method, params, nobody)
+        return json.loads(msgspec.json.encode(result))
+
+    async def respond(self, action_id: str, document: dict[str, Any]) -> CallbackAnswer:
+        """A callback, as it comes after its token was checked."""
+        return await self.daemon._taker.handle_callback(action_id, {}, json.dumps(document).encode())
+
+
+@asynccontextmanager
+async def simulated_daemon(directory: Path, configuration: str, play: Play) -> AsyncIterator[SimulatedDaemon]:
+    """Run a daemon on ``configuration``, whose systems have the adapter ``simulated``; needs an autojump clock."""
+
+    class SimulatedAdapter(Adapter):
+        name = "simulated"
+
+        async def trigger(self, call: Call) -> Outcome:
+            await trio.sleep(0.2)
+            return play(call)
+
+    config_file = directory / "connectord.toml"
+    head = f'[daemon]\nstate_directory = "{directory}"\ncontrol_socket = "{directory / "control.sock"}"\n'
+    config_file.write_text(f'{head}[callbacks]\nbind = "127.0.0.1:0"\n{configuration}', encoding="utf-8")
+    adapters = {"simulated": SimulatedAdapter}
+    clock = SimulatedClock()
+    surroundings = Surroundings(
+        adapters=adapters,
+        environ={},
+        clock=clock,
+        rng=random.Random(7),
+        network=NoNetwork(),
+        writing=InlineExecutor(),
+        reading=InlineExecutor(),
+    )
+    daemon = Daemon(load_config(config_file, adapters=adapters, environ={}), surroundings)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(daemon.run)
+        yield SimulatedDaemon(daemon, config_file, clock)
+        daemon.request_stop(now=True)
