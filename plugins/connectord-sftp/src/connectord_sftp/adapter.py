@@ -1,0 +1,138 @@
+"""The ``sftp`` adapter: an action is a file on an SFTP server, and so is its response."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+import trio
+from connectord.adapters import (
+    Adapter,
+    AdapterContext,
+    Call,
+    Deliver,
+    NotConnected,
+    NotThere,
+    Outcome,
+    PollAnswer,
+    ProbeAnswer,
+    Rejected,
+    Taken,
+    Unclear,
+)
+
+from connectord_sftp.connection import Connection, ConnectionLost, connect
+from connectord_sftp.contents import ContentRefused, render
+from connectord_sftp.failures import REFUSED_NAME, status_words
+from connectord_sftp.handover import HandOver, Place, Standing, look_for
+from connectord_sftp.inbox import Inbox
+from connectord_sftp.names import NameRefused
+from connectord_sftp.pool import Pool
+from connectord_sftp.replies import Unreadable
+from connectord_sftp.session import Session, StatusError, Truncated
+from connectord_sftp.settings import SftpSettings
+
+T = TypeVar("T")
+
+
+class SftpAdapter(Adapter):
+    """Puts a file for each action into a directory, and reads the responses that the system puts into another."""
+
+    name = "sftp"
+    Settings = SftpSettings
+    settings: SftpSettings
+
+    def __init__(self, settings: SftpSettings, context: AdapterContext) -> None:
+        super().__init__(settings, context)
+        connections = min(settings.connections, context.concurrency)
+        # of its own: a server that hangs must not use up the threads of everybody else
+        self._threads = trio.CapacityLimiter(connections + 1)
+        self._pool = Pool(connections, self._connect)
+        self._inbox: Inbox | None = None
+        if settings.response != "none":
+            self._inbox = Inbox(settings.response, context.system, self._run)
+
+    async def open(self) -> None:
+        # what it logs is in our own messages; without a handler it would go to standard error
+        logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    async def trigger(self, call: Call) -> Outcome:
+        settings = self.settings
+        try:
+            place = Place.of(settings, call)
+            content = render(settings.content, call)
+        except (NameRefused, ContentRefused) as error:
+            return Rejected(str(error))
+        mode = None if settings.mode is None else int(settings.mode, 8)
+        work = HandOver(place, content, mode)
+        try:
+            await self._pool.run(work)
+        except StatusError as error:
+            if error.code in REFUSED_NAME:
+                return Rejected(status_words(error))
+            raise NotConnected(status_words(error)) from error
+        except Truncated as error:
+            raise NotConnected(str(error)) from error
+        except ConnectionLost as error:
+            raise NotConnected(str(error), outcome_unknown=work.may_have_arrived) from error
+        return Taken(reference=place.final)
+
+    async def probe(self, call: Call) -> ProbeAnswer:
+        try:
+            place = Place.of(self.settings, call)
+        except NameRefused:
+            # for the attempt that follows, to say it
+            return NotThere()
+        match await self._run(lambda session: look_for(session, place)):
+            case Standing.TAKEN:
+                return Taken(reference=place.final)
+            case Standing.MISSING if self.settings.if_missing == "hold":
+                return Unclear(
+                    f"Attempt {call.attempt} was cut off, and {place.final} is not there: either it was never put "
+                    "there, or the system has taken it away. Ask the system before it is tried again."
+                )
+            case _:
+                return NotThere()
+
+    async def poll(self, call: Call) -> PollAnswer:
+        if self._inbox is None:
+            return None
+        try:
+            return await self._inbox.look(call)
+        except NameRefused as error:
+            return Rejected(str(error))
+        except Unreadable as error:
+            raise NotConnected(str(error)) from error
+
+    async def listen(self, deliver: Deliver) -> None:
+        response = self.settings.response
+        while self._inbox is not None and response != "none" and response.after != "keep":
+            await self._inbox.sweep(deliver)
+            await trio.sleep(response.sweep / 1000)
+        await trio.sleep_forever()
+
+    async def healthcheck(self) -> None:
+        directories = [self.settings.directory, *self.settings.taken_directories]
+        if self.settings.response != "none":
+            directories.append(self.settings.response.directory)
+            if self.settings.response.archive is not None:
+                directories.append(self.settings.response.archive)
+        wrong = await self._run(lambda session: [each for each in directories if not session.is_directory(each)])
+        if wrong:
+            raise NotConnected(f"{wrong[0]} is not a directory")
+
+    async def _connect(self) -> Connection:
+        return await connect(self.settings, self._threads)
+
+    async def _run(self, work: Callable[[Session], T]) -> T:
+        """Let ``work`` use a session. Raises :class:`NotConnected` where it cannot be done."""
+        try:
+            return await self._pool.run(work)
+        except StatusError as error:
+            raise NotConnected(status_words(error)) from error
+        except ConnectionLost as error:
+            raise NotConnected(str(error)) from error
