@@ -32,8 +32,9 @@ _SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
 def find_server() -> str:
     """The server's path. Without it the test is skipped by name, or fails where ``REQUIRE_SERVICES=1`` is set."""
+    server = str(_SERVER) if _SERVER.exists() else require_program("rabbitmq-server")
     require_program("epmd")
-    return str(_SERVER) if _SERVER.exists() else require_program("rabbitmq-server")
+    return server
 
 
 class Broker:

@@ -29,10 +29,12 @@ class _Confirm:
 
     message_id: str | None
     settled: trio.Event = field(default_factory=trio.Event)
-    failure: NotConnected | None = None
+    failure: str | None = None
+    outcome_unknown: bool = False
 
-    def settle(self, failure: NotConnected | None = None) -> None:
-        self.failure = self.failure or failure
+    def settle(self, failure: str | None = None, *, outcome_unknown: bool = False) -> None:
+        if self.failure is None:
+            self.failure, self.outcome_unknown = failure, outcome_unknown
         self.settled.set()
 
 
@@ -84,7 +86,7 @@ class _Session:
             log.error("adapter fault", adapter="amqp", exc_info=error)
         finally:
             for confirm in self._unconfirmed.values():
-                confirm.settle(NotConnected(f"{words}, before the message was confirmed", outcome_unknown=True))
+                confirm.settle(f"{words}, before the message was confirmed", outcome_unknown=True)
             self._unconfirmed.clear()
             self.ended.set()
 
@@ -93,14 +95,14 @@ class _Session:
             case commands.Basic.Ack():
                 self._settle(received.delivery_tag or 0, multiple=received.multiple, failure=None)
             case commands.Basic.Nack():
-                failure = NotConnected("the broker could not take the message (nack)")
+                failure = "the broker could not take the message (nack)"
                 self._settle(received.delivery_tag or 0, multiple=received.multiple, failure=failure)
             case Message(method=commands.Basic.Return() as returned):
                 self._give_back(received, returned)
             case _:
                 raise NotConnected(f"the broker sent something that nobody asked for: {type(received).__name__}")
 
-    def _settle(self, tag: int, *, multiple: bool, failure: NotConnected | None) -> None:
+    def _settle(self, tag: int, *, multiple: bool, failure: str | None) -> None:
         tags = [tag]
         if multiple:
             # 0: all of them
@@ -116,7 +118,7 @@ class _Session:
         why = f"{returned.reply_code} {plain(returned.reply_text)}"
         for confirm in self._unconfirmed.values():
             if confirm.message_id == message_id and confirm.failure is None:
-                confirm.failure = NotConnected(
+                confirm.failure = (
                     f"the broker gave the message back: {why} (exchange {returned.exchange!r}, "
                     f"routing key {returned.routing_key!r}); no queue is bound there"
                 )
@@ -154,7 +156,7 @@ class Publisher:
         if not confirm.settled.is_set():
             raise NotConnected(f"the broker did not confirm the message within {seconds:g} s", outcome_unknown=True)
         if confirm.failure is not None:
-            raise confirm.failure
+            raise NotConnected(confirm.failure, outcome_unknown=confirm.outcome_unknown)
 
     async def check(self) -> None:
         """Raises :class:`NotConnected` where nothing could be published now."""
