@@ -271,6 +271,31 @@ async def test_cancelled_at_any_await_nothing_half_is_left_and_it_goes_on(
     assert transports() == 0
 
 
+async def test_cancelled_at_any_moment_of_the_transfer_nothing_half_is_left(
+    sshd: Sshd, open_adapter: OpenAdapter
+) -> None:
+    adapter = await open_adapter()
+    cut_off = 0
+    for number in range(40):
+        action = f"B-{number}"
+        finished = sshd.drop / "in" / f"{action}.json"
+        with trio.move_on_after(number * 0.001) as scope:
+            await adapter.trigger(make_call(action_id=action, data={"text": "x" * 1_000_000}))
+        cut_off += scope.cancelled_caught
+        if finished.exists():
+            json.loads(finished.read_bytes())
+        stood = finished.exists()
+        probed = await adapter.probe(make_call(action_id=action))
+        # what the look says stays true
+        assert probed == (Taken(str(finished)) if finished.exists() else NotThere())
+        assert finished.exists() or not stood
+        await adapter.trigger(make_call(action_id=action, attempt=2))
+    assert cut_off
+    assert len(names(sshd.drop / "in")) == 40
+    await adapter.close()
+    assert transports() == 0
+
+
 async def test_cancelled_while_connecting_nothing_is_left(sshd: Sshd, open_adapter: OpenAdapter) -> None:
     before = open_files()
     steps = 0

@@ -11,8 +11,11 @@ import pytest
 import trio
 from connectord.adapters import Delivery, NotConnected, NotFound, Progress, Rejected, Response, Succeeded
 from connectord_sftp.adapter import SftpAdapter
+from connectord_sftp.failures import status_words
+from connectord_sftp.session import Session, StatusError
 from helpers.calls import make_call
 from helpers.sshd import Sshd
+from paramiko.sftp import SFTP_PERMISSION_DENIED
 
 OpenAdapter = Callable[..., Awaitable[SftpAdapter]]
 ID, B, C, D = ("01JDE3Q1M5V9F6X2K8T7R4N0A" + letter for letter in "ABCD")
@@ -227,8 +230,11 @@ async def test_the_archive_keeps_every_answer(sshd: Sshd, answering: OpenAdapter
 async def test_an_archive_that_is_missing_is_told_and_loses_nothing(sshd: Sshd, answering: OpenAdapter) -> None:
     adapter = await answering(after="archive", archive=str(sshd.drop / "none"))
     respond(sshd, SUCCESS)
-    with pytest.raises(NotConnected, match=r"none/\w+\.response\.json: no such file"):
+    with pytest.raises(StatusError) as caught:
         await Delivered().sweep_once(adapter)
+    assert status_words(caught.value) == f"{sshd.drop}/none/{NAME}: no such file or directory"
+    with pytest.raises(NotConnected, match=r"none/\w+\.response\.json: no such file"):
+        await adapter.listen(Delivered())
     assert names(out(sshd)) == [NAME]
 
 
@@ -249,6 +255,41 @@ async def test_what_is_not_ours_or_no_response_is_left_alone(sshd: Sshd, answeri
     delivered.before_commit = lambda: asked.append("again")
     await delivered.sweep_once(adapter)
     assert asked == []
+
+
+async def test_one_file_that_cannot_be_read_holds_up_no_other(
+    sshd: Sshd, answering: OpenAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = await answering(after="delete")
+    for name in (ID, B, C):
+        respond(sshd, SUCCESS, f"{name}.response.json")
+    first = next(out(sshd).iterdir()).name
+    read = Session.read
+
+    def read_most(session: Session, path: str, most: int) -> object:
+        if path.endswith(first):
+            raise StatusError(SFTP_PERMISSION_DENIED, "Permission denied")
+        return read(session, path, most)
+
+    monkeypatch.setattr(Session, "read", read_most)
+    delivered = Delivered()
+    with pytest.raises(NotConnected, match="permission denied"):
+        await adapter.listen(delivered)
+    assert len(delivered.all) == 2
+    assert names(out(sshd)) == [first]
+
+
+async def test_with_markers_too_what_is_not_ours_is_read_once(sshd: Sshd, answering: OpenAdapter) -> None:
+    adapter = await answering(complete="marker", after="delete")
+    respond(sshd, SUCCESS)
+    (out(sshd) / f"{NAME}.done").touch()
+    delivered = Delivered()
+    delivered.unknown = {ID}
+    asked: list[str] = []
+    delivered.before_commit = lambda: asked.append("once")
+    await delivered.sweep_once(adapter)
+    await delivered.sweep_once(adapter)
+    assert asked == ["once"]
 
 
 async def test_listening_goes_on_and_tells_when_the_server_is_gone(sshd: Sshd, answering: OpenAdapter) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Generator
+from contextlib import contextmanager
 
 import trio
 from connectord.adapters import (
@@ -30,10 +30,8 @@ from connectord_sftp.inbox import Inbox
 from connectord_sftp.names import NameRefused
 from connectord_sftp.pool import Pool
 from connectord_sftp.replies import Unreadable
-from connectord_sftp.session import Session, StatusError, Truncated
+from connectord_sftp.session import StatusError, Truncated
 from connectord_sftp.settings import SftpSettings
-
-T = TypeVar("T")
 
 
 class SftpAdapter(Adapter):
@@ -51,7 +49,7 @@ class SftpAdapter(Adapter):
         self._pool = Pool(connections, self._connect)
         self._inbox: Inbox | None = None
         if settings.response != "none":
-            self._inbox = Inbox(settings.response, context.system, self._run)
+            self._inbox = Inbox(settings.response, context.system, self._pool.run)
 
     async def open(self) -> None:
         # what it logs is in our own messages; without a handler it would go to standard error
@@ -87,7 +85,9 @@ class SftpAdapter(Adapter):
         except NameRefused:
             # for the attempt that follows, to say it
             return NotThere()
-        match await self._run(lambda session: look_for(session, place)):
+        with _in_words():
+            standing = await self._pool.run(lambda session: look_for(session, place))
+        match standing:
             case Standing.TAKEN:
                 return Taken(reference=place.final)
             case Standing.MISSING if self.settings.if_missing == "hold":
@@ -102,16 +102,16 @@ class SftpAdapter(Adapter):
         if self._inbox is None:
             return None
         try:
-            return await self._inbox.look(call)
+            with _in_words():
+                return await self._inbox.look(call)
         except NameRefused as error:
             return Rejected(str(error))
-        except Unreadable as error:
-            raise NotConnected(str(error)) from error
 
     async def listen(self, deliver: Deliver) -> None:
         response = self.settings.response
         while self._inbox is not None and response != "none" and response.after != "keep":
-            await self._inbox.sweep(deliver)
+            with _in_words():
+                await self._inbox.sweep(deliver)
             await trio.sleep(response.sweep / 1000)
         await trio.sleep_forever()
 
@@ -121,18 +121,23 @@ class SftpAdapter(Adapter):
             directories.append(self.settings.response.directory)
             if self.settings.response.archive is not None:
                 directories.append(self.settings.response.archive)
-        wrong = await self._run(lambda session: [each for each in directories if not session.is_directory(each)])
+        with _in_words():
+            wrong = await self._pool.run(
+                lambda session: [each for each in directories if not session.is_directory(each)]
+            )
         if wrong:
             raise NotConnected(f"{wrong[0]} is not a directory")
 
     async def _connect(self) -> Connection:
         return await connect(self.settings, self._threads)
 
-    async def _run(self, work: Callable[[Session], T]) -> T:
-        """Let ``work`` use a session. Raises :class:`NotConnected` where it cannot be done."""
-        try:
-            return await self._pool.run(work)
-        except StatusError as error:
-            raise NotConnected(status_words(error)) from error
-        except ConnectionLost as error:
-            raise NotConnected(str(error)) from error
+
+@contextmanager
+def _in_words() -> Generator[None, None, None]:
+    """What keeps us from the server, and from what is there, as :class:`NotConnected`."""
+    try:
+        yield
+    except StatusError as error:
+        raise NotConnected(status_words(error)) from error
+    except (ConnectionLost, Unreadable) as error:
+        raise NotConnected(str(error)) from error

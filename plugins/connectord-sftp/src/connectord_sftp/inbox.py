@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 
 class Run(Protocol):
-    """Lets a piece of work use a session."""
+    """Lets a piece of work use a session; raises :class:`StatusError` where the server refuses."""
 
     def __call__(self, work: Callable[[Session], T]) -> Awaitable[T]: ...
 
@@ -40,6 +40,9 @@ class Found:
     path: str
     action_id: str
     version: Version
+    sign: str
+    """The path of what tells that the file is whole: itself, or its marker."""
+    sign_version: Version
 
 
 class Inbox:
@@ -56,7 +59,8 @@ class Inbox:
     async def look(self, call: Call) -> Response | None:
         """The response of one action, if it is there and whole.
 
-        Raises :class:`Unreadable` where a file that has not changed for a while is not whole all the same.
+        Raises :class:`Unreadable` where a file that has not changed for a while is not whole all the same, and
+        :class:`StatusError`.
         """
         path = join(self._files.directory, self._files.name.render(call))
         version = await self._run(lambda session: self._complete_version(session, path))
@@ -82,11 +86,19 @@ class Inbox:
         """Deliver every whole response, and put its file away once it is on disk.
 
         What a poll has brought already is delivered again: that changes nothing (rule 15), but tells that it was
-        committed. Heartbeats, files of unknown actions, and what is no response, are left alone.
+        committed. Heartbeats, files of unknown actions, and what is no response, are left alone. Raises
+        :class:`StatusError`, once every file has had its turn.
         """
+        refused: StatusError | None = None
         for found in await self._run(self._list):
-            if self._is_stable(found.path, found.version):
-                await self._take(found, deliver)
+            try:
+                if self._is_stable(found.path, found.version):
+                    await self._take(found, deliver)
+            except StatusError as error:
+                # one file that cannot be read, or put away, holds up none of the others
+                refused = refused or error
+        if refused is not None:
+            raise refused
 
     async def _take(self, found: Found, deliver: Deliver) -> None:
         answer = await self._run(lambda session: session.read(found.path, self._files.max_bytes))
@@ -96,16 +108,15 @@ class Inbox:
             response = read_reply(found.path, *answer, self._files.max_bytes)
         except Unreadable:
             # while its action waits, a poll tells
-            self._ignored.note(found.path, found.version)
+            self._ignored.note(found.sign, found.sign_version)
             return
         if isinstance(response, Progress):
-            self._ignored.note(found.path, found.version)
             return
         try:
             await deliver(found.action_id, response)
         except NotFound:
             log.warning("response file of an unknown action", path=found.path, action=found.action_id)
-            self._ignored.note(found.path, found.version)
+            self._ignored.note(found.sign, found.sign_version)
             return
         await self._run(lambda session: self._put_away(session, found))
         self._versions.forget(found.path)
@@ -123,22 +134,20 @@ class Inbox:
 
     def _list(self, session: Session) -> list[Found]:
         """What there is to take, up to so many files."""
+        suffix = MARKER if self._files.complete == "marker" else ""
         found: list[Found] = []
-        for entry, seen in session.entries(self._files.directory):
-            name, version = entry, seen
-            if self._files.complete == "marker":
-                name = entry.removesuffix(MARKER)
-                if name == entry:
-                    continue
-            match = self._pattern.fullmatch(name)
-            path = join(self._files.directory, name)
-            if match is not None and len(found) < FILES_A_SWEEP and not self._ignored.is_known(path, version):
-                found.append(Found(name, path, match[1], version))
-        if self._files.complete == "marker":
-            # what was seen so far is the marker's
-            versions = [(each, session.version(each.path)) for each in found]
-            return [replace(each, version=version) for each, version in versions if version is not None]
-        return found
+        for entry, version in session.entries(self._files.directory):
+            match = self._pattern.fullmatch(entry.removesuffix(suffix)) if entry.endswith(suffix) else None
+            sign = join(self._files.directory, entry)
+            if match is not None and len(found) < FILES_A_SWEEP and not self._ignored.is_known(sign, version):
+                name = match[0]
+                path = join(self._files.directory, name)
+                found.append(Found(name, path, match[1], version, sign, version))
+        if not suffix:
+            return found
+        # what was seen so far is the marker's
+        versions = [(each, session.version(each.path)) for each in found]
+        return [replace(each, version=version) for each, version in versions if version is not None]
 
     def _put_away(self, session: Session, found: Found) -> None:
         if session.version(found.path) != found.version:
