@@ -26,6 +26,7 @@
     │   ├── InvalidCallback         a callback's body cannot be read; raised by adapters
     │   ├── CallbackNotAllowed      a callback without a valid signature; raised by adapters
     │   ├── TargetRefused           an address that an action's data or a redirect named is not allowed
+    │   ├── NotDelivered            a notification could not be delivered; raised by notifiers
     │   └── PluginRefused           a plugin could not be loaded
     └── ControlError              a client of the control socket
         ├── DaemonUnreachable       nobody listens there (connectorctl exits 3)
@@ -202,6 +203,10 @@ class CallbackNotAllowed(AdapterError):
 
 class TargetRefused(AdapterError):
     """A target that an action's data or a redirect named must not be connected to; the message says why."""
+
+
+class NotDelivered(AdapterError):
+    """One notification could not be delivered. A notifier raises it; it is tried again, later and later."""
 
 
 class PluginRefused(AdapterError):
