@@ -27,6 +27,7 @@
     │   ├── CallbackNotAllowed      a callback without a valid signature; raised by adapters
     │   ├── TargetRefused           an address that an action's data or a redirect named is not allowed
     │   ├── NotDelivered            a notification could not be delivered; raised by notifiers
+    │   ├── PluginFault             a plugin's method of the control socket failed in a way of its own
     │   └── PluginRefused           a plugin could not be loaded
     └── ControlError              a client of the control socket
         ├── DaemonUnreachable       nobody listens there (connectorctl exits 3)
@@ -207,6 +208,10 @@ class TargetRefused(AdapterError):
 
 class NotDelivered(AdapterError):
     """One notification could not be delivered. A notifier raises it; it is tried again, later and later."""
+
+
+class PluginFault(AdapterError):
+    """A method of the control socket that a plugin brought failed; the message names the plugin and the line."""
 
 
 class PluginRefused(AdapterError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import FrameType
@@ -94,13 +93,6 @@ def waiting_culprits(packages: Mapping[str, str]) -> list[Culprit]:
 def task_culprit(task: trio.lowlevel.Task, packages: Mapping[str, str]) -> Culprit | None:
     """Whose code a task waits in."""
     return culprit_of(reversed(list(task.iter_await_frames())), packages)
-
-
-def stray_threads() -> list[threading.Thread]:
-    """Threads that keep the process from ending: all but the main one and those that die with it."""
-    return [
-        thread for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon
-    ]
 
 
 def _outwards(frame: FrameType | None) -> Iterable[tuple[FrameType, int]]:

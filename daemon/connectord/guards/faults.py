@@ -21,7 +21,7 @@ def words_of(error: BaseException) -> str:
 
 
 def message_of(error: BaseException) -> str:
-    """The error's message, fit to be stored; empty where it has none, or fails to tell. The end of a long one is cut."""
+    """The error's message, fit to be stored; empty where it has none or fails to tell; a long one is cut."""
     try:
         text = str(error)
     except Exception:  # noqa: BLE001 - a plugin's own error class may raise anything here
@@ -43,7 +43,7 @@ def reraise_cancelled(error: BaseException) -> None:
 
     A cancellation that a plugin kept from somewhere else and raises now is not ours: nobody above waits for it.
     """
-    cancelled = error if isinstance(error, trio.Cancelled) else None
+    cancelled: BaseException | None = error if isinstance(error, trio.Cancelled) else None
     if isinstance(error, BaseExceptionGroup):
         cancelled = error.subgroup(trio.Cancelled)
     if cancelled is not None and trio.current_effective_deadline() == -math.inf:

@@ -101,9 +101,7 @@ class LoopWatch(trio.abc.Instrument):
         busy_since, self._busy_since = self._busy_since, None
         if busy_since is not None:
             seconds = time.monotonic() - busy_since
-            if seconds > self._longest_seconds:
-                self._note(seconds, busy_since)
-            elif self._limit is not None and seconds >= self._limit:
+            if seconds > self._longest_seconds or (self._limit is not None and seconds >= self._limit):
                 self._note(seconds, busy_since)
 
     def after_io_wait(self, timeout: float) -> None:
@@ -177,5 +175,5 @@ class LoopWatch(trio.abc.Instrument):
 def _by(culprit: Culprit | None) -> dict[str, str | None]:
     if culprit is None:
         return {"by": "it could not be seen by whom", "at": None}
-    by = {"by": culprit.name, "at": culprit.at}
+    by: dict[str, str | None] = {"by": culprit.name, "at": culprit.at}
     return by if culprit.system is None else {**by, "system": culprit.system}

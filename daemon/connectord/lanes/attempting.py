@@ -51,9 +51,7 @@ async def attempt(context: LaneContext, instance: Instance, claimed: ClaimedCall
         context.calls.end(call)
 
 
-async def _report(
-    context: LaneContext, instance: Instance, claimed: ClaimedCall, outcome: on.Event | Trouble
-) -> None:
+async def _report(context: LaneContext, instance: Instance, claimed: ClaimedCall, outcome: on.Event | Trouble) -> None:
     action, number = claimed.action, claimed.action.attempts
     event: on.Event
     if isinstance(outcome, Trouble):

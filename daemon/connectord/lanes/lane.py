@@ -93,6 +93,11 @@ class Lane:
         """The system's name."""
         return self._context.name
 
+    @property
+    def adapter_module(self) -> str:
+        """The module that the adapter's code stands in."""
+        return self._context.adapter_class.__module__
+
     def reader(self) -> Adapter:
         """An adapter instance for reading callbacks; it is never opened."""
         if self._reader is None:

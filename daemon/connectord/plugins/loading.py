@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +73,7 @@ class _Loader:
                 plugin = entry_point.load()
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # importing somebody's module may raise anything
+        except BaseException as error:  # noqa: BLE001 - importing somebody's module may raise anything
             self.problems.append(f"{source}: cannot be imported from {entry_point.value!r}: {_error(error)}")
             return
         self.loaded[key] = version
@@ -131,7 +130,7 @@ class _Loader:
             hook(register=register)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # somebody's hook may raise anything
+        except BaseException as error:  # noqa: BLE001 - somebody's hook may raise anything
             if error not in refused:
                 self.problems.append(f"{source}: {name} raised {_error(error)}")
 

@@ -61,6 +61,8 @@ class Observer:
 
     observe: Callable[[Observed], None]
     source: str
+    module: str
+    """Where its code stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ class Registry:
 
     def add_observer(self, source: str, observe: Callable[[Observed], None], module: str) -> None:
         """A plugin that implements ``connectord_observe``."""
-        self.observers.append(Observer(observe, source))
+        self.observers.append(Observer(observe, source, module))
         self.note_package(source, module)
 
     def note_package(self, source: str, module: str) -> None:
