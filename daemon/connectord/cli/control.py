@@ -504,6 +504,20 @@ def status(as_json: bool) -> None:
     _call("status", {}, as_json, rendering.status_card)
 
 
+@_command("call", """call acme.report '{"since": "2026-11-01"}'""")
+@click.argument("method")
+@click.argument("params", callback=_data, default="{}", metavar="[JSON|@FILE|-]")
+def call(method: str, params: Any, as_json: bool) -> None:
+    """Call any method of the control socket by its name, also one that a plugin brought.
+
+    PARAMS is a JSON object with the method's parameters. The answer is printed as JSON; with --json in one line, as it
+    came.
+    """
+    if not isinstance(params, dict):
+        raise click.BadParameter("must be a JSON object: parameters are named", param_hint="PARAMS")
+    _call(method, params, as_json, lambda result: rendering.plain(json.dumps(result, indent=2, ensure_ascii=False)))
+
+
 @_command("watch", "watch --system billing --after 1200")
 @click.option("--id", metavar="ID", help="Only of this action.")
 @click.option("--system", metavar="S", help="Only of this system's actions.")

@@ -39,7 +39,8 @@ def run(config_file: Path | None) -> None:
 
     It ends at the latest 5 seconds after the drain, whatever a plugin does; what holds it up is named in the log.
 
-    Exit codes: 0 stopped as asked, 1 failure or ended although something held it up, 2 usage, 74 the store failed, 78 configuration refused.
+    Exit codes: 0 stopped as asked, 1 failure or ended although something held it up, 2 usage,
+    74 the store failed, 78 configuration refused.
 
     Example: connectord run --config /etc/connectord/connectord.toml
     """
