@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 import structlog
 import trio
@@ -70,14 +71,14 @@ class PluginHost:
 
         An import that takes longer than :data:`LOAD_SECONDS` is left behind, with its thread, and named.
         """
-        if self._look_for is None:
-            return self.plugins
-        look, known = self._look_for, self.plugins
+        known = replace(self.plugins, problems=(), fresh=(), outdated=())
+        look = self._look_for
+        if look is None:
+            return known
         async with self._looking:
             with trio.move_on_after(LOAD_SECONDS):
                 return await trio.to_thread.run_sync(lambda: look(known), abandon_on_cancel=True)
-        log.error("plugins not loaded", problem=f"importing them took longer than {LOAD_SECONDS:g} s")
-        return self.plugins
+        return replace(known, problems=(f"importing new plugins took longer than {LOAD_SECONDS:g} s",))
 
     def adopt(self, plugins: PluginSet) -> None:
         """These are in force from now on."""

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 import trio
@@ -64,7 +65,8 @@ class ForkGuard:
         in_loop = threading.get_ident() == self._loop_thread
         self._loop_thread = None
         for descriptor in self._descriptors:
-            os.close(descriptor)
+            with suppress(OSError):
+                os.close(descriptor)
         if in_loop:
             trio.lowlevel.add_instrument(_EndOfChild())
 

@@ -17,7 +17,8 @@ import structlog
 
 from connectord import hookspecs
 from connectord.errors import PluginRefused
-from connectord.guards.culprits import running_culprit
+from connectord.guards.culprits import package_of, running_culprit
+from connectord.guards.faults import raised_at, words_of
 from connectord.hookspecs import ENTRY_POINT_GROUP, PROJECT_NAME
 from connectord.plugins.registrations import PluginSet, Registry
 
@@ -74,7 +75,9 @@ class _Loader:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - importing somebody's module may raise anything
-            self.problems.append(f"{source}: cannot be imported from {entry_point.value!r}: {_error(error)}")
+            self.problems.append(
+                f"{source}: cannot be imported from {entry_point.value!r}: {_error(error, entry_point.module)}"
+            )
             return
         self.loaded[key] = version
         self.fresh.append(source)
@@ -108,13 +111,12 @@ class _Loader:
             ("connectord_register_commands", registry.add_command),
         ):
             if hook in implemented:
-                self._call(hook, getattr(manager.hook, hook), register, source)
+                self._call(hook, getattr(manager.hook, hook), register, source, _module_of(plugin, hook))
         if _OBSERVE in implemented:
             observe = manager.hook.connectord_observe
-            module = getattr(getattr(plugin, _OBSERVE, None), "__module__", "") or ""
-            registry.add_observer(source, lambda change: observe(change=change), module)
+            registry.add_observer(source, lambda change: observe(change=change), _module_of(plugin, _OBSERVE))
 
-    def _call(self, name: str, hook: Callable[..., Any], add: Callable[..., None], source: str) -> None:
+    def _call(self, name: str, hook: Callable[..., Any], add: Callable[..., None], source: str, module: str) -> None:
         refused: list[PluginRefused] = []
 
         def register(*args: Any, **options: Any) -> None:
@@ -132,7 +134,7 @@ class _Loader:
             raise
         except BaseException as error:  # noqa: BLE001 - somebody's hook may raise anything
             if error not in refused:
-                self.problems.append(f"{source}: {name} raised {_error(error)}")
+                self.problems.append(f"{source}: {name} raised {_error(error, module)}")
 
 
 @contextmanager
@@ -166,6 +168,11 @@ def _see_what_is_installed() -> None:
                     sys.path.append(path)
 
 
+def _module_of(plugin: object, hook: str) -> str:
+    """Where a plugin's hook is defined."""
+    return getattr(getattr(plugin, hook, None), "__module__", "") or ""
+
+
 def _order(entry_point: importlib.metadata.EntryPoint) -> tuple[str, str]:
     distribution = entry_point.dist
     return ("" if distribution is None else distribution.name, entry_point.name)
@@ -182,5 +189,7 @@ def _description(entry_point: importlib.metadata.EntryPoint) -> str:
     return f"plugin {entry_point.name!r} of {distribution.name} {distribution.version}"
 
 
-def _error(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+def _error(error: BaseException, module: str = "") -> str:
+    """The error in words, with the line in the package of ``module`` where it came up."""
+    place = raised_at(error, package_of(module))
+    return words_of(error) if place is None else f"{words_of(error)} ({place})"

@@ -14,11 +14,11 @@ class StaleCancelAdapter(Adapter):
         kept: list[trio.Cancelled] = []
         with trio.move_on_after(0):
             try:
-                await trio.sleep_forever()
+                await trio.sleep_forever()  # at fault
             except trio.Cancelled as cancelled:
                 kept.append(cancelled)
                 raise
-        raise kept[0]  # at fault
+        raise kept[0]
 
 
 @hookimpl

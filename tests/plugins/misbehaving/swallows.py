@@ -12,11 +12,10 @@ class SwallowsAdapter(Adapter):
 
     async def trigger(self, call: Call) -> Outcome:
         while True:
-            try:
+            try:  # noqa: SIM105 - at its worst
                 await trio.sleep(0.2)  # at fault
             except trio.Cancelled:
-                with trio.CancelScope(shield=True):
-                    await trio.sleep(0.05)
+                pass
 
 
 @hookimpl
