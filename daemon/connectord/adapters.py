@@ -27,6 +27,7 @@ from connectord.responses import FailureDocument, ProgressDocument, ResponseDocu
 __all__ = [
     "API_VERSION",
     "MAX_REFERENCE_LENGTH",
+    "MAX_RESPONSE_BYTES",
     "NO_REASON_GIVEN",
     "Adapter",
     "AdapterContext",
@@ -62,6 +63,9 @@ NO_REASON_GIVEN = "the system gave no reason"
 
 MAX_REFERENCE_LENGTH = 4096
 """How many characters a system's own name for the work may have."""
+
+MAX_RESPONSE_BYTES = 1_048_576
+"""How much data a response may carry, as JSON: as much as a callback may have. More is the adapter's fault."""
 
 API_VERSION = 1
 """The version of this interface. A plugin names the one that it was written for when it registers."""

@@ -26,6 +26,8 @@
     │   ├── InvalidCallback         a callback's body cannot be read; raised by adapters
     │   ├── CallbackNotAllowed      a callback without a valid signature; raised by adapters
     │   ├── TargetRefused           an address that an action's data or a redirect named is not allowed
+    │   ├── NotDelivered            a notification could not be delivered; raised by notifiers
+    │   ├── PluginFault             a plugin's method of the control socket failed in a way of its own
     │   └── PluginRefused           a plugin could not be loaded
     └── ControlError              a client of the control socket
         ├── DaemonUnreachable       nobody listens there (connectorctl exits 3)
@@ -202,6 +204,14 @@ class CallbackNotAllowed(AdapterError):
 
 class TargetRefused(AdapterError):
     """A target that an action's data or a redirect named must not be connected to; the message says why."""
+
+
+class NotDelivered(AdapterError):
+    """One notification could not be delivered. A notifier raises it; it is tried again, later and later."""
+
+
+class PluginFault(AdapterError):
+    """A method of the control socket that a plugin brought failed; the message names the plugin and the line."""
 
 
 class PluginRefused(AdapterError):

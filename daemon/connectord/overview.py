@@ -78,4 +78,5 @@ def _system(name: str, config: Config, lane: Lane | None, ledger: Ledger, *, pau
         concurrency=None if lane is None else lane.config.concurrency,
         retry_limit=None if system is None else system.policy.retry.limit,
         paused=paused,
+        faults=0 if lane is None else lane.health.faults,
     )

@@ -10,6 +10,7 @@ import trio
 
 from connectord.config import Config, find_config, load_config
 from connectord.errors import ConnectordError
+from connectord.guards.culprits import Packages
 from connectord.observability import Redactor, configure_logging
 from connectord.plugins import load_plugins
 from connectord.store.state_directory import hold_state_directory
@@ -18,17 +19,30 @@ from connectord.supervisor import Daemon, Surroundings
 log = structlog.get_logger()
 
 
-def run_daemon(config_file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> None:
-    """Run until stopped. Raises the :class:`ConnectordError` that kept it from starting or going on."""
+def run_daemon(config_file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Packages:
+    """Run until stopped; the packages of the plugins, of which some may still have threads.
+
+    Raises the :class:`ConnectordError` that kept it from starting or going on.
+    """
+    redactor = Redactor()
+    # already for what plugins do while they are imported
+    configure_logging(log_format="json", log_level="info", redactor=redactor)
     plugins = load_plugins()
     path = find_config(config_file, environ, cwd)
-    config = load_config(path, adapters=plugins.adapters, environ=environ)
-    redactor = Redactor(config.secrets)
+    config = load_config(path, adapters=plugins.adapters, notifiers=plugins.notifiers, environ=environ)
+    redactor.set(config.secrets)
     configure_logging(log_format=config.daemon.log_format, log_level=config.daemon.log_level, redactor=redactor)
     for problem in plugins.problems:
         log.error("plugin not loaded", problem=problem)
-    surroundings = Surroundings(adapters=plugins.adapters, environ=environ, redactor=redactor)
-    with hold_state_directory(config.daemon.state_directory):
+    with hold_state_directory(config.daemon.state_directory) as lock:
+        surroundings = Surroundings(
+            adapters=plugins.adapters,
+            plugins=plugins,
+            look_for_plugins=lambda known: load_plugins(known=known),
+            descriptors=(lock,),
+            environ=environ,
+            redactor=redactor,
+        )
         try:
             trio.run(_run, config, surroundings)
         except BaseExceptionGroup as group:
@@ -37,6 +51,7 @@ def run_daemon(config_file: Path | None, *, environ: Mapping[str, str], cwd: Pat
             if known is None:
                 raise
             raise _first(known) from group
+    return lambda: plugins.packages
 
 
 async def _run(config: Config, surroundings: Surroundings) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
 import structlog
@@ -32,6 +33,7 @@ from connectord.control.methods import Caller, Methods
 from connectord.control.peers import Peer, role_of
 from connectord.control.server import open_control_listener, serve_control
 from connectord.errors import ConfigurationRefused, RequestError, StoreFull
+from connectord.hosting import PluginHost
 from connectord.lanes.lane import Lane
 from connectord.ledger.ledger import Ledger
 from connectord.ledger.operations import SetPaused
@@ -42,12 +44,16 @@ from connectord.network import SystemNetwork
 from connectord.notifier import Notifier
 from connectord.observability import Redactor
 from connectord.overview import backlog_view, counts_by_state, lane_state, systems_view
-from connectord.store.base import Executor, ReadStore, WriteStore
+from connectord.plugins import PluginSet
+from connectord.store.base import ChangeFilters, Executor, HistoryPage, ReadStore, WriteStore
 from connectord.store.executors import ThreadExecutor
 from connectord.store.sqlite_reader import SqliteReader
 from connectord.store.sqlite_writer import SqliteWriter
 from connectord.store.state_directory import DATABASE_NAME, TOKEN_KEY_NAME
 from connectord.times import rfc3339
+
+STOP_GRACE_SECONDS = 5.0
+"""How long the process may take to end once the drain is over; then it is ended, and what holds it up is named."""
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -59,9 +65,17 @@ def _one_thread() -> Executor:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Everything that the daemon does not make itself."""
+    """Everything that the daemon does not make itself.
+
+    ``adapters`` are the ones that systems may use, and ``plugins`` what plugins brought beside them. With
+    ``look_for_plugins`` a reload takes in what was installed since, adapters included; without it nothing comes in.
+    ``descriptors`` are files that no child may keep open.
+    """
 
     adapters: Mapping[str, type[Adapter]]
+    plugins: PluginSet = field(default_factory=PluginSet)
+    look_for_plugins: Callable[[PluginSet], PluginSet] | None = None
+    descriptors: tuple[int, ...] = ()
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     clock: Clock = field(default_factory=SystemClock)
     rng: random.Random = field(default_factory=secrets.SystemRandom)
@@ -90,12 +104,19 @@ class Daemon:
             rng=surroundings.rng,
             policies=lambda: self._book,
         )
+        self.plugin_host = PluginHost(
+            replace(surroundings.plugins, adapters=surroundings.adapters),
+            self.lanes,
+            self.ledger.watchers,
+            self._read_changes,
+            surroundings.look_for_plugins,
+        )
         self.configurations = Configurations(
             config,
             ledger=self.ledger,
             read=self.read,
             executor=surroundings.reading,
-            adapters=surroundings.adapters,
+            plugins=self.plugin_host,
             environ=surroundings.environ,
         )
         self._taker = CallbackTaker(self.ledger, self._system_of, self._reader_of)
@@ -105,8 +126,9 @@ class Daemon:
             surroundings.network,
             lambda: self.config.notify,
             mask=surroundings.redactor.mask,
+            plugged=lambda: self.plugin_host.plugins.notifiers,
         )
-        self._methods = Methods(self)
+        self._methods = Methods(self, lambda: self.plugin_host.plugins.commands)
         self._paused = self._reader.paused_systems()
         self._public_url = config.callbacks.public_url
         self._departed: dict[str, Policy] = {}
@@ -145,6 +167,19 @@ class Daemon:
             host = f"[{callbacks.host}]" if ":" in callbacks.host else callbacks.host
             self._public_url = f"http://{host}:{port}"
         drain = trio.Event()
+        held = [*self._given.descriptors, *(listener.socket.fileno() for listener in (*listeners, control))]
+        self.plugin_host.watch.set_limit(self.config.daemon.loop_warning_ms)
+        with self.plugin_host.guarding(held):
+            await self._run_services(listeners, control, drain, task_status)
+        log.info("stopped")
+
+    async def _run_services(
+        self,
+        listeners: list[trio.SocketListener],
+        control: trio.SocketListener,
+        drain: trio.Event,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
         async with trio.open_nursery() as services:
             await services.start(self.ledger.run)
             await self.configurations.start()
@@ -153,6 +188,7 @@ class Daemon:
             for name in self.config.systems:
                 await self.ledger.enforce_limit(name, "start")
             services.start_soon(self.ledger.watch_deadlines)
+            self.plugin_host.start(services)
 
             async def take_callbacks(*, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
                 await serve_callbacks(
@@ -179,6 +215,7 @@ class Daemon:
                     lane.stop()
                 self._notifier.stop()
                 lanes.cancel_scope.deadline = trio.current_time() + self.config.daemon.drain_ms / 1000
+                self._end_in_time(now=self._stop_now)
                 if self._stop_now:
                     lanes.cancel_scope.cancel()
             drain.set()
@@ -186,7 +223,6 @@ class Daemon:
                 # a moment for answers that are on their way out, this one's reply to `shutdown` among them
                 await trio.sleep_forever()
             services.cancel_scope.cancel()
-        log.info("stopped")
 
     def request_stop(self, *, now: bool) -> None:
         """Drain and stop; ``now``, or a second request, does not wait for what is under way."""
@@ -194,11 +230,18 @@ class Daemon:
             self._stop_now = True
             if self._lanes_nursery is not None:
                 self._lanes_nursery.cancel_scope.cancel()
+            self._end_in_time(now=True)
         self._stop.set()
+
+    def _end_in_time(self, *, now: bool) -> None:
+        """Whatever a plugin does: see that the process ends after the drain and a grace."""
+        drain_seconds = 0.0 if now else self.config.daemon.drain_ms / 1000
+        self.plugin_host.watch.end_within(drain_seconds + STOP_GRACE_SECONDS)
 
     async def watch_signals(self) -> None:
         """SIGHUP reloads; SIGTERM and SIGINT stop, a second one at once. Runs until cancelled."""
         with trio.open_signal_receiver(signal.SIGHUP, signal.SIGTERM, signal.SIGINT) as signals:
+            self._hear_while_blocked(signal.SIGTERM, signal.SIGINT)
             async for number in signals:
                 if number != signal.SIGHUP:
                     self.request_stop(now=False)
@@ -209,6 +252,20 @@ class Daemon:
                     log.error("reload refused: nothing was changed", problems=[str(item) for item in error.problems])
                 except (RequestError, StoreFull) as error:
                     log.error("reload refused: nothing was changed", problems=[str(error)])
+
+    def _hear_while_blocked(self, *numbers: signal.Signals) -> None:
+        """Note a stop when the signal comes, not only when the loop does: a plugin may block it for ever."""
+        heard = 0
+
+        def hear(number: int, frame: FrameType | None) -> None:
+            nonlocal heard
+            heard += 1
+            self._end_in_time(now=heard > 1)
+            handler = handlers[number]
+            if callable(handler):
+                handler(number, frame)
+
+        handlers = {int(number): signal.signal(number, hear) for number in numbers}
 
     # -- reload (rules 10 and 11)
 
@@ -240,6 +297,7 @@ class Daemon:
         changes = candidate.changes
         # on disk before anything is decided by it: the history names the version
         version = await self.configurations.record(candidate, who)
+        self.plugin_host.adopt(candidate.plugins)
         self._apply(candidate.config, changes, version)
         closed = 0
         for name in self.config.systems:
@@ -254,7 +312,7 @@ class Daemon:
             closed=closed,
         )
         counts = await self.configurations.count_effects(closed)
-        return r.Reload(applied=True, version=version, plan=self.configurations.outcome(changes, counts))
+        return r.Reload(applied=True, version=version, plan=self.configurations.outcome(candidate, counts))
 
     async def reload_effects(self, *, plan: bool, to: int | None, after: str | None, limit: int) -> r.EffectPage:
         """Which actions the last reload concerned or, with ``plan``, which ones the next would."""
@@ -287,6 +345,7 @@ class Daemon:
             callbacks=replace(new.callbacks, host=old.callbacks.host, port=old.callbacks.port),
         )
         self.configurations.put_in_force(running, version)
+        self.plugin_host.watch.set_limit(running.daemon.loop_warning_ms)
         if new.notify != old.notify:
             self._notifier.reconfigure()
         if new.callbacks.public_url_given:
@@ -311,7 +370,7 @@ class Daemon:
     def _start_lane(self, system: SystemConfig) -> None:
         lane = Lane(
             system,
-            adapter_class=self._given.adapters[system.adapter],
+            adapter_class=self.plugin_host.plugins.adapters[system.adapter],
             ledger=self.ledger,
             clock=self._given.clock,
             network=self._given.network,
@@ -407,6 +466,8 @@ class Daemon:
             last_seq=self.ledger.watchers.newest,
             notifications=self.notification_backlog(),
             stopping=self._stop.is_set(),
+            longest_block=self.plugin_host.longest_block(),
+            plugins=[f"{name} {version}".strip() for (name, _), version in self.plugin_host.plugins.loaded.items()],
         )
 
     def _make_book(self) -> PolicyBook:
@@ -418,6 +479,9 @@ class Daemon:
         # whoever gets an address may soon call it: then its system is known without a look into the store
         self._taker.remember(action_id, system)
         return f"{self._public_url}/callback/{self._key.issue(action_id)}"
+
+    async def _read_changes(self, after: int, upto: int, limit: int) -> HistoryPage:
+        return await self.read(lambda store: store.history_page(ChangeFilters(), after, upto, limit))
 
     async def _system_of(self, action_id: str) -> str | None:
         return await self.read(lambda store: store.system_of(action_id))

@@ -22,6 +22,7 @@ EVERY_KEY = [
     "log_format",
     "log_level",
     "drain",
+    "loop_warning",
     "bind",
     "public_url",
     "limit",

@@ -11,7 +11,8 @@ from connectord.config import systems
 from connectord.config.allocations import AllocationReader
 from connectord.config.tables import Problems, Table
 from connectord.errors import PluginRefused
-from connectord.hookspecs import RegisterAdapter, hookimpl
+from connectord.extensions import Notifier
+from connectord.hookspecs import RegisterAdapter, RegisterCommand, RegisterNotifier, hookimpl
 from connectord.lifecycle.policy import RetryPolicy
 from connectord.plugins import load_plugins
 
@@ -181,19 +182,23 @@ def connectord_register_adapters(register):
 """
 
 
-def test_installed_plugins_are_found_and_one_that_fails_stops_no_other(install) -> None:
+def test_installed_plugins_are_found_and_one_that_fails_stops_no_other(install, tmp_path: Path) -> None:
     install("a-broken", "plugins_test_broken", "import no_such_module")
     install("b-quits", "plugins_test_quits", "raise SystemExit")
     install("c-good", "plugins_test_good", GOOD.format(name="installed_fax"))
     loaded = load_plugins([plugin(Post)])
     assert {"installed_fax", "post"} <= set(loaded.adapters)
     ours = [problem for problem in loaded.problems if "plugins_test" in problem]
+    files = [tmp_path / f"plugins_test_{name}.py" for name in ("broken", "quits")]
     assert ours == [
         (
             "plugin 'plugins_test_broken' of a-broken 1.2: cannot be imported from 'plugins_test_broken': "
-            "ModuleNotFoundError: No module named 'no_such_module'"
+            f"ModuleNotFoundError: No module named 'no_such_module' ({files[0]}:1)"
         ),
-        "plugin 'plugins_test_quits' of b-quits 1.2: cannot be imported from 'plugins_test_quits': SystemExit",
+        (
+            "plugin 'plugins_test_quits' of b-quits 1.2: cannot be imported from 'plugins_test_quits': "
+            f"SystemExit ({files[1]}:1)"
+        ),
     ]
 
 
@@ -226,3 +231,76 @@ def test_no_adapter_may_be_called_like_a_key_of_a_system() -> None:
 def test_settings_of_the_base_class_are_allowed() -> None:
     assert Fax.Settings is AdapterSettings
     assert load(plugin(Fax)).adapters["fax"] is Fax
+
+
+# --- notifiers, commands and observers
+
+
+class Chat(Notifier):
+    name = "chat"
+
+
+async def report(params: object, caller: object, services: object) -> None: ...
+
+
+class Hooks:
+    """A plugin with the hooks it is told to have."""
+
+    def __init__(self, notifiers: Callable[..., object] | None = None, commands: Callable[..., object] | None = None):
+        self.notifiers = notifiers or (lambda register: None)
+        self.commands = commands or (lambda register: None)
+
+    @hookimpl
+    def connectord_register_notifiers(self, register: RegisterNotifier) -> None:
+        self.notifiers(register)
+
+    @hookimpl
+    def connectord_register_commands(self, register: RegisterCommand) -> None:
+        self.commands(register)
+
+
+def notifier(**members: object) -> type[Notifier]:
+    return type("Named", (Notifier,), members)
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        (Hooks(lambda register: register(Chat, api_version=2)), "version 2 of the notifier interface"),
+        (Hooks(lambda register: register(Chat, api_version="1")), "has the api_version '1'; it must be a whole number"),
+        (Hooks(lambda register: register(Fax)), "is not a subclass of connectord.extensions.Notifier"),
+        (Hooks(lambda register: register(notifier())), "has no name"),
+        (Hooks(lambda register: register(notifier(name="smtp"))), "which [notify] uses itself"),
+        (Hooks(lambda register: register(notifier(name="x", at_once=0))), "at_once = 0; it must be 1 to 64"),
+        (Hooks(lambda register: register(notifier(name="x", Settings=dict))), "no subclass of"),
+        (
+            Hooks(lambda register: register(notifier(name="chat"))),
+            "the notifier name 'chat' is taken by plugin",
+        ),
+        (Hooks(None, lambda register: register("a.b", report, role="viewer", api_version=0)), "update the plugin"),
+        (Hooks(None, lambda register: register("report", report, role="viewer")), "such as acme.report"),
+        (Hooks(None, lambda register: register("a.b", report, role="root")), "must be one of viewer, operator, admin"),
+        (Hooks(None, lambda register: register("a.b", report, role="viewer", params=dict)), "the params of"),
+        (Hooks(None, lambda register: register("a.b", print, role="viewer")), "is no async function"),
+        (Hooks(None, lambda register: register("a.c", report, role="viewer")), "the command name 'a.c' is taken"),
+        (Hooks(None, lambda register: 1 / 0), "connectord_register_commands raised ZeroDivisionError"),
+    ],
+)
+def test_a_bad_registration_is_one_problem_and_stops_nothing_else(bad: object, says: str) -> None:
+    good = Hooks(lambda register: register(Chat), lambda register: register("a.c", report, role="viewer"))
+    loaded = load(good, bad, plugin(Fax))
+    assert (list(loaded.adapters), list(loaded.notifiers), list(loaded.commands)) == (["fax"], ["chat"], ["a.c"])
+    [problem] = loaded.problems
+    assert says in problem
+
+
+def test_what_is_loaded_stays_and_what_is_new_comes_beside_it(install) -> None:
+    install("a-first", "plugins_test_first", GOOD.format(name="first"))
+    before = load_plugins()
+    install("b-second", "plugins_test_second", GOOD.format(name="second"))
+    after = load_plugins(known=before)
+    assert after.adapters["first"] is before.adapters["first"]
+    assert "second" in after.adapters
+    assert "second" not in before.adapters
+    assert after.fresh == ("plugin 'plugins_test_second' of b-second 1.2",)
+    assert load_plugins(known=after).fresh == ()

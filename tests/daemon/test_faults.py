@@ -11,8 +11,9 @@ from types import ModuleType
 import pytest
 import trio
 from connectord.adapters import Adapter, AdapterSettings, Call, NotConnected
+from connectord.guards.faults import message_of, words_of
 from connectord.lanes.calls import Trouble, call_adapter, retry_after_ms
-from connectord.lanes.faults import message_of, place_of, words_of
+from connectord.lanes.faults import place_of
 from helpers.calls import make_call
 
 PACKAGE = "acme_for_faults"

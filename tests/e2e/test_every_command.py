@@ -87,6 +87,7 @@ async def test_every_command_for_people_and_for_programs(daemon: DaemonProcess, 
     await both("pause", "depot", says="depot is paused", answers="paused")
     await both("resume", "depot", says="depot goes on", answers="paused")
     configure(depot="retry.limit = 6")
+    await both("call", "show", json.dumps({"id": todo[0]}), says='"case": "C-1"', answers="case")
     await both("reload", "--plan", says="retry.limit: 5 -> 6", answers="plan")
     await both("reload", says="as version 2", answers="applied")
     await both("config", "history", says="*  2", answers="running", path=2)
@@ -137,4 +138,4 @@ def test_every_method_of_the_socket_has_a_command() -> None:
         "reload_effects": "reload",
     }
     names = {"_".join(path) for path in commands(cli)}
-    assert {called.get(method, method) for method in SIGNATURES} == names - {"top"}
+    assert {called.get(method, method) for method in SIGNATURES} == names - {"top", "call"}

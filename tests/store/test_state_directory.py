@@ -16,7 +16,8 @@ from connectord.store.state_directory import hold_state_directory
 
 
 def test_one_holder_at_a_time(tmp_path: Path) -> None:
-    with hold_state_directory(tmp_path / "s") as directory:
+    directory = tmp_path / "s"
+    with hold_state_directory(directory):
         assert directory.stat().st_mode & 0o777 == 0o700
         with pytest.raises(StateDirectoryBusy, match="another connectord"), hold_state_directory(directory):
             pass

@@ -244,7 +244,9 @@ def plan_text(result: Mapping[str, Any]) -> str:
     lines += [f"~ {key_change(change)}" for change in plan.get("other") or []]
     if not lines:
         lines.append("no changes")
+    lines += [f"+ {clean(plugin)}" for plugin in plan.get("plugins") or []]
     lines += [f"needs a restart: {clean(key)}" for key in plan.get("restart_required") or []]
+    lines += [f"not loaded: {clean(problem)}" for problem in plan.get("plugin_problems") or []]
     version = clean(result.get("version"))
     lines.append(
         f"applied as version {version}" if result.get("applied") else f"not applied: would be version {version}"
@@ -292,6 +294,10 @@ def plain(text: Any) -> str:
     return _printable(str(text)).rstrip("\n")
 
 
+SHOWN_BLOCK_SECONDS = 0.1
+"""Blocks of the event loop that are shorter are not shown."""
+
+
 def status_card(status: Mapping[str, Any]) -> str:
     """The card of ``status``."""
     known = facts(
@@ -305,11 +311,21 @@ def status_card(status: Mapping[str, Any]) -> str:
             ("Configuration", _configuration_text(status)),
             ("Systems", status.get("systems")),
             ("Owners", _owners_text(status.get("notifications"))),
+            ("Plugins", ", ".join(map(clean, status.get("plugins") or [])) or None),
+            ("Longest block", _block_text(status.get("longest_block"))),
         ]
     )
     counts = status.get("counts") or {}
     actions = facts(((clean(state), number) for state, number in counts.items()), indent="    ")
     return f"{known}\n\nActions\n{actions}" if actions else known
+
+
+def _block_text(block: Any) -> str | None:
+    """How long the event loop did not come round at most, and who it was; None where that is not worth a line."""
+    if not isinstance(block, Mapping) or (block.get("seconds") or 0) < SHOWN_BLOCK_SECONDS:
+        return None
+    by = f" by {clean(block['by'])} ({clean(block.get('place'))})" if block.get("by") else ""
+    return f"{block['seconds']:.3g} s at {clean(block.get('at'))}{by}"
 
 
 def _owners_text(backlog: Any) -> str | None:

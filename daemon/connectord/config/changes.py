@@ -124,6 +124,7 @@ def _other_values(config: Config, counterpart: Config) -> dict[str, object]:
         "daemon.log_format": daemon.log_format,
         "daemon.log_level": daemon.log_level,
         "daemon.drain": format_duration(daemon.drain_ms),
+        "daemon.loop_warning": "off" if daemon.loop_warning_ms is None else format_duration(daemon.loop_warning_ms),
         "callbacks.bind": f"{host}:{callbacks.port}",
     }
     # an address made from bind changes when bind does: at a restart
@@ -145,6 +146,9 @@ def _notify_values(notify: NotifySettings) -> dict[str, object]:
     smtp = notify.smtp
     for key in ("host", "port", "sender", "username", "password", "starttls"):
         values[f"notify.{key}"] = None if smtp is None else getattr(smtp, key)
+    if notify.settings is not None:
+        flat = _flatten(notify.kind, notify.settings.model_dump(warnings=False))
+        values.update({f"notify.{key}": value for key, value in flat})
     return values
 
 

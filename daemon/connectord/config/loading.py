@@ -23,6 +23,7 @@ from connectord.config.systems import SystemsReader
 from connectord.config.tables import Problems, Table
 from connectord.config.values import Config
 from connectord.errors import ConfigurationRefused, Problem
+from connectord.extensions import Notifier
 from connectord.lifecycle.policy import Policy, RetryPolicy
 
 FILE_NAME = "connectord.toml"
@@ -66,10 +67,12 @@ def load_config(
     environ: Mapping[str, str],
     text: bytes | None = None,
     name: str | None = None,
+    notifiers: Mapping[str, type[Notifier]] = MappingProxyType({}),
 ) -> Config:
     """The configuration in the file at ``path`` or, where ``text`` is given, in a text as if it stood there.
 
-    ``name`` is what problems call it; the path if left out. ``adapters`` are the ones that systems may use, by name;
+    ``name`` is what problems call it; the path if left out. ``adapters`` are the ones that systems may use, by name,
+    and ``notifiers`` the ways to owners that plugins brought;
     ``environ`` gives ``STATE_DIRECTORY``, ``RUNTIME_DIRECTORY``, ``CREDENTIALS_DIRECTORY`` and the variables that
     secrets name. Raises :class:`ConfigurationRefused` with every problem at once, in the order of their lines; a syntax
     error hides the others. A problem of the file as a whole has the key ``file``, one of TOML's syntax the key
@@ -92,7 +95,7 @@ def load_config(
     queues = read_queues(root.table("queues"))
     systems = SystemsReader(adapters, (retry_table, retry), allocation, problems, secrets).read(system_table)
     unconfigured = Policy(retry=retry, allocation=allocation.rules)
-    notify = read_notify(root.table("notify"), secrets)
+    notify = read_notify(root.table("notify"), secrets, problems, notifiers)
     control = read_control(root.table("control"))
     root.finish()
     if problems:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pydantic
 
 from connectord.config.addresses import is_host, is_ipv6, parse_mail_address, parse_target_url
 from connectord.config.scalars import boolean, choice, parsed, text, whole_number
 from connectord.config.secrets import Secrets
-from connectord.config.tables import Table
+from connectord.config.settings import read_settings
+from connectord.config.tables import Problems, Table
 from connectord.config.values import DEFAULT_SMTP_PORT, NotifyKind, NotifySettings, SmtpSettings
+from connectord.extensions import Notifier
 
-_kind: Callable[[object], NotifyKind] = choice("log", "command", "webhook", "smtp")
+_BUILT_IN = ("log", "command", "webhook", "smtp")
 _KEYS: dict[NotifyKind, tuple[str, ...]] = {
     "log": (),
     "command": ("command",),
@@ -31,12 +33,25 @@ _REQUIRED: dict[str, str] = {
 _TEXTS = ("command", "url", "host", "sender", "username", "password")
 
 
-def read_notify(table: Table, secrets: Secrets) -> NotifySettings:
-    """The ``[notify]`` table, with ``secrets`` put into its texts."""
+def read_notify(
+    table: Table, secrets: Secrets, problems: Problems, notifiers: Mapping[str, type[Notifier]]
+) -> NotifySettings:
+    """The ``[notify]`` table, with ``secrets`` put into its texts. ``notifiers`` are those that plugins brought."""
+    kind_of: Callable[[object], NotifyKind] = choice(*_BUILT_IN, *notifiers)
     table = table.with_values(
         {key: secrets.resolve(value, table.at(key)) if key in _TEXTS else value for key, value in table.values.items()}
     )
-    kind: NotifyKind = table.read("via", _kind, "log")
+    kind: NotifyKind = table.read("via", kind_of, "log")
+    settings = None
+    for name in notifiers:
+        if name == kind and table.sound("via"):
+            table.expect(name)
+            values = table.values.get(name, {})
+            settings = read_settings(notifiers[name], values, table.at(name), problems, secrets, kind="notifier")
+        elif name in table:
+            table.expect(name)
+            if table.sound("via"):
+                table.problem(name, f'these are settings of the notifier {name}, but this is via = "{kind}"')
     if table.sound("via"):
         _check_keys(table, kind)
     command = table.read_each("command", text)
@@ -45,7 +60,7 @@ def read_notify(table: Table, secrets: Secrets) -> NotifySettings:
     table.finish()
     if "command" in table and table.sound("command") and not command:
         table.problem("command", f"must name a program: {_REQUIRED['command']}")
-    return NotifySettings(kind=kind, command=command, url=url, smtp=smtp if kind == "smtp" else None)
+    return NotifySettings(kind=kind, command=command, url=url, smtp=smtp if kind == "smtp" else None, settings=settings)
 
 
 def _check_keys(table: Table, kind: NotifyKind) -> None:
@@ -53,7 +68,7 @@ def _check_keys(table: Table, kind: NotifyKind) -> None:
         for key in keys:
             if owner != kind and key in table:
                 table.problem(key, f'belongs to via = "{owner}", but this is via = "{kind}"')
-    for key in _KEYS[kind]:
+    for key in _KEYS.get(kind, ()):
         if key in _REQUIRED and key not in table:
             table.problem(key, f'missing: via = "{kind}" needs it, such as {_REQUIRED[key]}')
 

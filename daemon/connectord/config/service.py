@@ -8,13 +8,22 @@ from pathlib import Path
 from connectord.config.addresses import default_public_url, is_unspecified, parse_bind, parse_http_url
 from connectord.config.scalars import choice, duration, parsed, text
 from connectord.config.tables import Table
-from connectord.config.values import DEFAULT_DRAIN_MS, CallbackSettings, DaemonSettings, LogFormat, LogLevel
+from connectord.config.values import (
+    DEFAULT_DRAIN_MS,
+    DEFAULT_LOOP_WARNING_MS,
+    CallbackSettings,
+    DaemonSettings,
+    LogFormat,
+    LogLevel,
+)
 from connectord.paths import default_control_socket, default_state_directory
 
 DEFAULT_BIND = ("127.0.0.1", 8470)
 
 # sun_path has 108 bytes, and a NUL ends it
 _LONGEST_SOCKET_PATH = 107
+
+SHORTEST_LOOP_WARNING_MS = 10
 
 _log_format: Callable[[object], LogFormat] = choice("json", "console")
 _log_level: Callable[[object], LogLevel] = choice("debug", "info", "warning", "error")
@@ -40,9 +49,14 @@ def read_daemon(table: Table, directory: Path, environ: Mapping[str, str]) -> Da
         log_format=table.read("log_format", _log_format, "json"),
         log_level=table.read("log_level", _log_level, "info"),
         drain_ms=table.read("drain", duration(), DEFAULT_DRAIN_MS),
+        loop_warning_ms=table.read("loop_warning", _loop_warning, DEFAULT_LOOP_WARNING_MS),
     )
     table.finish()
     return settings
+
+
+def _loop_warning(value: object) -> int | None:
+    return None if value == "off" else duration(minimum_ms=SHORTEST_LOOP_WARNING_MS)(value)
 
 
 def read_callbacks(table: Table) -> CallbackSettings:

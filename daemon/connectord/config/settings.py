@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Protocol
 
 import pydantic
 from pydantic_core import ErrorDetails
 
-from connectord.adapters import Adapter, AdapterSettings
+from connectord.adapters import AdapterSettings
 from connectord.config.annotations import field_types, is_list, is_model, is_table, item_type, options_of, value_type
 from connectord.config.positions import KeyPath
 from connectord.config.secrets import Secrets
@@ -16,7 +16,6 @@ from connectord.config.tables import Problems, unknown_key
 
 _STRING_HINT = 'must be a string, { credential = "NAME" } or { env = "NAME" }'
 _WORDS = {
-    "missing": "missing: the adapter needs it",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "dict_type": "must be a table",
@@ -33,11 +32,29 @@ _WORDS = {
 _NUMBER_TYPES = ("int_type", "float_type", "decimal_type")
 
 
+class HasSettings(Protocol):
+    """An adapter class, or a notifier class."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def Settings(self) -> type[AdapterSettings]: ...  # noqa: N802 - as adapters have it
+
+
 def read_settings(
-    adapter: type[Adapter], values: object, path: KeyPath, problems: Problems, secrets: Secrets
+    owner: HasSettings,
+    values: object,
+    path: KeyPath,
+    problems: Problems,
+    secrets: Secrets,
+    *,
+    kind: str = "adapter",
 ) -> AdapterSettings | None:
-    """The settings that ``values``, the table at ``path``, hold for ``adapter``; None if they have problems."""
-    model = adapter.Settings
+    """The settings that ``values``, the table at ``path``, hold for ``owner``; None if they have problems.
+
+    ``kind`` is what ``owner`` is, for messages.
+    """
+    model = owner.Settings
     resolved = secrets.resolve(values, path, model)
     settings = None
     errors: list[ErrorDetails] = []
@@ -47,7 +64,7 @@ def read_settings(
         errors += error.errors()
     except Exception as error:  # noqa: BLE001 - a plugin's own validator may raise anything
         # its text may hold anything too, a piece of a secret included
-        problems.add(path, f"the adapter {adapter.name!r} failed to check its settings: {type(error).__name__}")
+        problems.add(path, f"the {kind} {owner.name!r} failed to check its settings: {type(error).__name__}")
         return None
     errors += _booleans_as_numbers(model, resolved)
 
@@ -56,7 +73,7 @@ def read_settings(
         place = _place(path, each, resolved)
         # a secret that could not be read was reported already; what follows from it is no news
         if not problems.reported_within(place):
-            messages.setdefault(place, {})[secrets.hide(_message(each, model, place[len(path) :]))] = None
+            messages.setdefault(place, {})[secrets.hide(_message(each, model, place[len(path) :], kind))] = None
     for place, alternatives in messages.items():
         problems.add(place, "; or ".join(alternatives))
     return settings
@@ -102,7 +119,7 @@ def _has(values: Any, part: str | int) -> bool:
     return isinstance(values, list) and isinstance(part, int) and part < len(values)
 
 
-def _message(error: ErrorDetails, model: type[AdapterSettings], place: KeyPath) -> str:
+def _message(error: ErrorDetails, model: type[AdapterSettings], place: KeyPath, owner: str) -> str:
     kind = error["type"]
     if kind == "extra_forbidden" and place:
         return unknown_key(str(place[-1]), _known_keys(model, place[:-1]))
@@ -111,6 +128,8 @@ def _message(error: ErrorDetails, model: type[AdapterSettings], place: KeyPath) 
     raised = error.get("ctx", {}).get("error")
     if isinstance(raised, Exception) and str(raised):
         return str(raised)
+    if kind == "missing":
+        return f"missing: the {owner} needs it"
     return _WORDS.get(kind) or re.sub(r"^Input should be", "must be", error["msg"])
 
 

@@ -18,25 +18,32 @@ from connectord.lifecycle.policy import Policy
 
 LogFormat: TypeAlias = Literal["json", "console"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
-NotifyKind: TypeAlias = Literal["log", "command", "webhook", "smtp"]
+NotifyKind: TypeAlias = str
+"""log, command, webhook or smtp, or the name of a notifier that a plugin brought."""
 Role: TypeAlias = Literal["viewer", "operator", "admin"]
 
 DEFAULT_CONCURRENCY = 16
 DEFAULT_ATTEMPT_TIMEOUT_MS = 120_000
 DEFAULT_DRAIN_MS = 30_000
+DEFAULT_LOOP_WARNING_MS = 500
 DEFAULT_HEALTHCHECK_MS = 30_000
 DEFAULT_SMTP_PORT = 25
 
 
 @dataclass(frozen=True, slots=True)
 class DaemonSettings:
-    """``[daemon]``. ``drain_ms`` is how long a stop waits for the attempts under way, 1 or more."""
+    """``[daemon]``. ``drain_ms`` is how long a stop waits for the attempts under way, 1 or more.
+
+    ``loop_warning_ms`` is how long the event loop may take for one round before it counts as blocked, 10 or more; None
+    where nobody watches.
+    """
 
     state_directory: Path
     control_socket: Path
     log_format: LogFormat = "json"
     log_level: LogLevel = "info"
     drain_ms: int = DEFAULT_DRAIN_MS
+    loop_warning_ms: int | None = DEFAULT_LOOP_WARNING_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +103,15 @@ class SmtpSettings:
 class NotifySettings:
     """``[notify]``: how case owners hear of rule 9.
 
-    ``command`` is set where ``kind`` is "command", ``url`` where it is "webhook", ``smtp`` where it is "smtp".
+    ``command`` is set where ``kind`` is "command", ``url`` where it is "webhook", ``smtp`` where it is "smtp", and
+    ``settings``, an instance of the notifier's ``Settings``, where it is a plugin's.
     """
 
     kind: NotifyKind = "log"
     command: tuple[str, ...] = field(default=(), repr=False)
     url: str | None = field(default=None, repr=False)
     smtp: SmtpSettings | None = None
+    settings: AdapterSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,25 +6,42 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from connectord.adapters import Adapter
 from connectord.config import Config, ConfigDiff, diff, hide_secrets, load_config
 from connectord.configurations.effects import Limits, Read, count_effects, plan_page, result_page
 from connectord.control import results as r
-from connectord.errors import ConfigurationRefused, InvalidRequest, NotFound
+from connectord.errors import ConfigurationRefused, InvalidRequest, NotFound, Problem
 from connectord.ledger.ledger import Ledger
 from connectord.ledger.operations import RecordConfig
+from connectord.plugins import PluginSet
 from connectord.store.base import ConfigRecord, Executor
 from connectord.times import rfc3339
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A configuration that could come into force, and the older version that its text is from, if it is."""
+    """A configuration that could come into force, the plugins that would with it, and the older version that its text
+    is from, if it is.
+    """
 
     config: Config
     changes: ConfigDiff
     back_to: int | None
+    plugins: PluginSet
+
+
+class PluginSource(Protocol):
+    """Where the plugins are."""
+
+    @property
+    def plugins(self) -> PluginSet:
+        """What is in force."""
+        ...
+
+    async def look(self) -> PluginSet:
+        """What is in force and what has been installed since."""
+        ...
 
 
 class Configurations:
@@ -37,7 +54,7 @@ class Configurations:
         ledger: Ledger,
         read: Read,
         executor: Executor,
-        adapters: Mapping[str, type[Adapter]],
+        plugins: PluginSource,
         environ: Mapping[str, str],
     ) -> None:
         self.running = config
@@ -46,7 +63,7 @@ class Configurations:
         self._ledger = ledger
         self._read = read
         self._executor = executor
-        self._adapters = adapters
+        self._plugins = plugins
         self._environ = environ
         self._limits_before: Limits = limits_of(config)
         self._seq_before = ledger.last_seq
@@ -63,11 +80,17 @@ class Configurations:
         Raises :class:`ConfigurationRefused`, and :class:`NotFound` where there is no such version or file.
         """
         source = self._source()
-        if to is None:
-            new = await self._parse(source)
-        else:
-            new = await self._parse(source, await self._text(to), f"version {to} of {source}")
-        return Candidate(new, diff(self.running, new), to)
+        plugins = await self._plugins.look()
+        try:
+            if to is None:
+                new = await self._parse(source, plugins=plugins)
+            else:
+                new = await self._parse(source, await self._text(to), f"version {to} of {source}", plugins=plugins)
+        except ConfigurationRefused as error:
+            # an adapter that could not be loaded is unknown in the file: here is why
+            problems = [Problem(str(source), 0, "plugins", problem) for problem in plugins.problems]
+            raise ConfigurationRefused([*error.problems, *problems]) from None
+        return Candidate(new, diff(self.running, new), to, plugins)
 
     async def record(self, candidate: Candidate, who: str) -> int:
         """Keep a configuration that comes into force next, and give its number. Raises ``StoreError``."""
@@ -85,11 +108,11 @@ class Configurations:
     async def plan(self, candidate: Candidate) -> r.Plan:
         """What ``candidate`` would change, and how many live actions that concerns."""
         counts = await count_effects(self._read, limits_of(self.running), limits_of(candidate.config))
-        return _plan(candidate.changes, counts, self._live_systems())
+        return _plan(candidate, counts, self._live_systems())
 
-    def outcome(self, changes: ConfigDiff, counts: r.EffectCounts) -> r.Plan:
+    def outcome(self, candidate: Candidate, counts: r.EffectCounts) -> r.Plan:
         """What a reload did change."""
-        return _plan(changes, counts, self._live_systems())
+        return _plan(candidate, counts, self._live_systems())
 
     async def count_effects(self, closed: int) -> r.EffectCounts:
         """How many live actions the last reload concerned; ``closed`` of them it has closed."""
@@ -161,9 +184,19 @@ class Configurations:
             raise NotFound(f"the text of version {version} is too old to be kept; config history lists what is there")
         return record.text
 
-    async def _parse(self, source: Path, text: bytes | None = None, name: str | None = None) -> Config:
+    async def _parse(
+        self, source: Path, text: bytes | None = None, name: str | None = None, plugins: PluginSet | None = None
+    ) -> Config:
+        known = plugins or self._plugins.plugins
         return await self._executor.run(
-            lambda: load_config(source, adapters=self._adapters, environ=self._environ, text=text, name=name)
+            lambda: load_config(
+                source,
+                adapters=known.adapters,
+                notifiers=known.notifiers,
+                environ=self._environ,
+                text=text,
+                name=name,
+            )
         )
 
     def _readable(self, text: bytes) -> str:
@@ -178,16 +211,19 @@ def limits_of(config: Config) -> Limits:
     return {name: system.policy.retry.limit for name, system in config.systems.items()}
 
 
-def _plan(changes: ConfigDiff, counts: r.EffectCounts, live: set[str]) -> r.Plan:
+def _plan(candidate: Candidate, counts: r.EffectCounts, live: set[str]) -> r.Plan:
+    changes, plugins = candidate.changes, candidate.plugins
     return r.Plan(
         added=list(changes.added),
         removed=list(changes.removed),
         changed=_changed(changes),
         other=_other(changes),
-        restart_required=list(changes.restart_required),
+        restart_required=[*changes.restart_required, *plugins.outdated],
         held=[name for name in changes.removed if name in live],
         back=[name for name in changes.added if name in live],
         actions=counts,
+        plugins=list(plugins.fresh),
+        plugin_problems=list(plugins.problems),
     )
 
 

@@ -17,6 +17,7 @@ from connectord.errors import (
     NotFound,
     NotInHistory,
     Overloaded,
+    PluginFault,
     Refused,
     StoreFailed,
     StoreFull,
@@ -135,6 +136,7 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (Overloaded, OVERLOADED),
     (StoreFull, OVERLOADED),
     (KeyConflict, KEY_CONFLICT),
+    (PluginFault, INTERNAL_ERROR),
 )
 
 

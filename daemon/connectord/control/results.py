@@ -88,7 +88,8 @@ class Notification(Result, frozen=True, kw_only=True):
 class Channel(Result, frozen=True, kw_only=True):
     """How case owners are reached, and whether they can be. While it is down, it is tried at ``next_try_at``."""
 
-    via: Literal["log", "command", "webhook", "smtp"]
+    via: str
+    """log, command, webhook or smtp, or the name of a notifier that a plugin brought"""
     state: Literal["up", "down"]
     last_error: str | None
     since: Time | None
@@ -328,12 +329,29 @@ class System(Result, frozen=True, kw_only=True):
     concurrency: int | None
     retry_limit: int | None
     paused: bool
+    faults: int = 0
+    """how often the adapter itself was at fault since the lane began: as often as it was started anew, has blocked the
+    event loop, or forked"""
 
 
 class Systems(Result, frozen=True, kw_only=True):
     """Every configured system, and every other one that still has actions."""
 
     systems: list[System]
+
+
+class LoopBlock(Result, frozen=True, kw_only=True):
+    """The event loop did not come round for ``seconds``, and nobody was served meanwhile.
+
+    ``by`` is the plugin, or connectord itself, whose code ran, and ``place`` is file and line; null where nobody could
+    see it.
+    """
+
+    seconds: float
+    at: Time
+    by: str | None
+    place: str | None
+    system: str | None
 
 
 class Status(Result, frozen=True, kw_only=True):
@@ -355,6 +373,10 @@ class Status(Result, frozen=True, kw_only=True):
     """the number of the newest change: look at what there is, then ``watch`` after it, and nothing is missed"""
     notifications: NotificationBacklog
     stopping: bool
+    longest_block: LoopBlock | None = None
+    """the longest time that the event loop did not come round, since the start"""
+    plugins: list[str] = []
+    """the plugins that are loaded, with their versions"""
 
 
 class Queue(Result, frozen=True, kw_only=True):
@@ -437,6 +459,10 @@ class Plan(Result, frozen=True, kw_only=True):
     held: list[str]
     back: list[str]
     actions: EffectCounts
+    plugins: list[str] = []
+    """the plugins that were installed since the start, and are loaded with this"""
+    plugin_problems: list[str] = []
+    """the plugins that cannot be loaded, and why"""
 
 
 class Reload(Result, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from connectord.lanes.calls import Trouble, call_adapter
 from connectord.lanes.context import LaneContext
 from connectord.lanes.instances import Instance
 from connectord.lanes.outcomes import attempt_event, attempt_failed
+from connectord.lanes.under_way import AdapterCall
 from connectord.ledger.operations import ClaimedCall
 from connectord.lifecycle import events as on
 
@@ -20,6 +21,16 @@ async def attempt(context: LaneContext, instance: Instance, claimed: ClaimedCall
     """Hand the action over, and report the outcome. A fault of the adapter ends the instance."""
     action = claimed.action
     number = action.attempts
+
+    async def give_up(message: str) -> None:
+        await _report(context, instance, claimed, Trouble(message, fault=True, outcome_unknown=True))
+
+    def free_place() -> None:
+        instance.end_call()
+        context.admission.end_attempt()
+
+    call = AdapterCall("trigger", action.id, give_up, free_place)
+    context.calls.begin(call)
     try:
         outcome = await call_adapter(
             lambda: instance.adapter.trigger(context.call_for(claimed)),
@@ -31,19 +42,29 @@ async def attempt(context: LaneContext, instance: Instance, claimed: ClaimedCall
             action=action.id,
             attempt=number,
         )
-        event: on.Event
-        if isinstance(outcome, Trouble):
-            event = attempt_failed(outcome, number)
-            if outcome.fault:
-                instance.end()
-        else:
-            event = outcome
-        transition = await context.ledger.report(action.id, event, f"system:{context.name}")
-        # an attempt that is cancelled before this stays in the books, to be reported as interrupted
-        del context.attempts[action.id]
+        if not call.abandoned:
+            await _report(context, instance, claimed, outcome)
+        elif not isinstance(outcome, Trouble):
+            # the attempt has failed already; a response counts whenever it comes
+            await context.ledger.report(action.id, outcome, f"system:{context.name}")
     finally:
-        instance.end_call()
-        context.admission.end_attempt()
+        context.calls.end(call)
+
+
+async def _report(context: LaneContext, instance: Instance, claimed: ClaimedCall, outcome: on.Event | Trouble) -> None:
+    action, number = claimed.action, claimed.action.attempts
+    event: on.Event
+    if isinstance(outcome, Trouble):
+        event = attempt_failed(outcome, number)
+        if outcome.fault:
+            # the lane counts the fault when it starts the next instance
+            context.health.last_error = outcome.message
+            instance.end()
+    else:
+        event = outcome
+    transition = await context.ledger.report(action.id, event, f"system:{context.name}")
+    # an attempt that is cancelled before this stays in the books, to be reported as interrupted
+    context.attempts.pop(action.id, None)
     if isinstance(event, on.ConnectionFailed):
         context.health.failed(event.message)
     else:

@@ -10,7 +10,8 @@ import structlog
 import trio
 
 from connectord.adapters import Adapter, NotConnected
-from connectord.lanes.faults import fault_words, leaf_of, message_of, place_of, reraise_cancelled
+from connectord.guards.faults import leaf_of, message_of, reraise_cancelled
+from connectord.lanes.faults import fault_words, place_of
 
 T = TypeVar("T")
 LONGEST_WISH_SECONDS = 366 * 86_400.0
@@ -50,8 +51,6 @@ async def call_adapter(
         with trio.move_on_after(limit_seconds):
             return read(await call())
         return Trouble(f"no answer within {limit_seconds:g} s", outcome_unknown=True)
-    except trio.Cancelled:
-        raise
     except BaseException as error:  # a plugin's fault costs this call and no more
         reraise_cancelled(error)
         leaf = leaf_of(error)

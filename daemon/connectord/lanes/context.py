@@ -12,6 +12,7 @@ from connectord.clock import Clock
 from connectord.config import SystemConfig
 from connectord.lanes.admission import Admission
 from connectord.lanes.health import Health
+from connectord.lanes.under_way import CallsUnderWay
 from connectord.ledger.ledger import Ledger
 from connectord.ledger.operations import ClaimedCall
 from connectord.times import rfc3339
@@ -34,6 +35,8 @@ class LaneContext:
     """Set, and made anew, when the configuration becomes another one."""
     attempts: dict[str, int] = field(default_factory=dict)
     """The attempts under way: their numbers, by their actions."""
+    calls: CallsUnderWay = field(default_factory=CallsUnderWay)
+    """The calls of the adapter that have a time limit and a place in ``concurrency``."""
 
     @property
     def name(self) -> str:

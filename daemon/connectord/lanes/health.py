@@ -26,6 +26,11 @@ class Health:
         """The state, in a word or two."""
         return "not listening" if self.state == "ok" and self.not_listening is not None else self.state
 
+    def blame(self, message: str) -> None:
+        """The adapter did something that costs others, while its calls went on."""
+        self.faults += 1
+        self.last_error = message
+
     def reached(self, now_ms: int) -> None:
         """A call got through to the system."""
         self.last_success_at = now_ms

@@ -12,6 +12,7 @@ import trio
 from connectord.adapters import Adapter
 from connectord.lanes.calls import Trouble, call_adapter
 from connectord.lanes.context import LaneContext
+from connectord.lanes.under_way import AdapterCall
 
 CLOSE_SECONDS = 10.0
 
@@ -73,14 +74,22 @@ async def open_instance(context: LaneContext) -> Instance | None:
         await adapter.open()
         return adapter
 
-    adapter = await call_adapter(
-        open_adapter,
-        lambda opened: cast("Adapter", opened),
-        adapter=context.adapter_class,
-        method="open",
-        system=context.name,
-        limit_seconds=context.limit_seconds,
-    )
+    async def give_up(message: str) -> None:
+        context.health.state, context.health.last_error = "fault", message
+
+    call = AdapterCall("open", "", give_up, lambda: None)
+    context.calls.begin(call)
+    try:
+        adapter = await call_adapter(
+            open_adapter,
+            lambda opened: cast("Adapter", opened),
+            adapter=context.adapter_class,
+            method="open",
+            system=context.name,
+            limit_seconds=context.limit_seconds,
+        )
+    finally:
+        context.calls.end(call)
     if isinstance(adapter, Trouble):
         context.health.last_error = f"the adapter could not be opened: {adapter.message}"
         return None

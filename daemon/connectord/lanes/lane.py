@@ -16,14 +16,15 @@ from connectord.adapters import Adapter, Network, OptionalMethod, has_method
 from connectord.clock import Clock
 from connectord.config import SystemConfig
 from connectord.errors import StoreError
+from connectord.guards.faults import words_of
 from connectord.lanes.admission import Admission
 from connectord.lanes.claiming import Claims
 from connectord.lanes.context import LaneContext
-from connectord.lanes.faults import words_of
 from connectord.lanes.health import Health
 from connectord.lanes.healthchecks import check_health
 from connectord.lanes.instances import Instance, open_instance, retire_instance
 from connectord.lanes.listening import listen
+from connectord.lanes.overdue import abandon_overdue
 from connectord.lanes.pauses import Pauses
 from connectord.lanes.polling import Polling
 from connectord.lanes.probing import Probes
@@ -92,6 +93,11 @@ class Lane:
         """The system's name."""
         return self._context.name
 
+    @property
+    def adapter_module(self) -> str:
+        """The module that the adapter's code stands in."""
+        return self._context.adapter_class.__module__
+
     def reader(self) -> Adapter:
         """An adapter instance for reading callbacks; it is never opened."""
         if self._reader is None:
@@ -149,23 +155,30 @@ class Lane:
         attempts.clear()
 
     async def _work(self) -> None:
+        async with trio.open_nursery() as guards:
+            guards.start_soon(abandon_overdue, self._context)
+            async with trio.open_nursery() as nursery:
+                await self._serve_on(nursery)
+            guards.cancel_scope.cancel()
+
+    async def _serve_on(self, nursery: trio.Nursery) -> None:
+        """One instance after the other, until stopped."""
         pauses = Pauses()
-        async with trio.open_nursery() as nursery:
-            while not self._stop.is_set():
-                pauses.begin()
-                instance = await open_instance(self._context)
-                if instance is not None:
-                    await self._serve(instance, nursery)
-                if self._stop.is_set():
-                    break
-                if self._replaced:
-                    self._replaced = False
-                    continue
-                self.health.faults += 1
-                self.health.state = "fault"
-                seconds = pauses.next()
-                log.warning("lane restarts", system=self.name, pause_seconds=seconds, error=self.health.last_error)
-                await self._pause(seconds)
+        while not self._stop.is_set():
+            pauses.begin()
+            instance = await open_instance(self._context)
+            if instance is not None:
+                await self._serve(instance, nursery)
+            if self._stop.is_set():
+                break
+            if self._replaced:
+                self._replaced = False
+                continue
+            self.health.faults += 1
+            self.health.state = "fault"
+            seconds = pauses.next()
+            log.warning("lane restarts", system=self.name, pause_seconds=seconds, error=self.health.last_error)
+            await self._pause(seconds)
 
     async def _serve(self, instance: Instance, nursery: trio.Nursery) -> None:
         """Work with one instance until it ends; what is under way then goes on in ``nursery``, until it is closed."""

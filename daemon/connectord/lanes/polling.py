@@ -9,7 +9,9 @@ from connectord.lanes.calls import Trouble, call_adapter
 from connectord.lanes.context import LaneContext
 from connectord.lanes.instances import Instance
 from connectord.lanes.outcomes import poll_event
+from connectord.lanes.under_way import AdapterCall
 from connectord.ledger.operations import ClaimedCall
+from connectord.lifecycle import events as on
 
 POLL_LIMIT = 64
 
@@ -67,6 +69,27 @@ class Polling:
     async def _poll(self, instance: Instance, claimed: ClaimedCall, scope: trio.CancelScope) -> None:
         context, action = self._context, claimed.action
         next_at: int | None = 0  # cut off: to be asked again at once, if by somebody else
+
+        async def settle(answer: on.Event | Trouble | None) -> int | None:
+            event, retry_after_ms = None, None
+            if isinstance(answer, Trouble):
+                retry_after_ms = answer.retry_after_ms
+                context.health.failed(answer.message)
+                log.warning("poll failed", action=action.id, system=context.name, error=answer.message)
+            else:
+                event = answer
+                context.health.reached(context.clock.now_ms())
+            return await context.ledger.end_poll(action.id, event, f"poll:{context.name}", retry_after_ms)
+
+        async def give_up(message: str) -> None:
+            self._polled.end(action.id, await settle(Trouble(message, fault=True)))
+
+        def free_place() -> None:
+            instance.end_call()
+            context.admission.end_poll()
+
+        call = AdapterCall("poll", action.id, give_up, free_place)
+        context.calls.begin(call)
         try:
             with scope:
                 answer = await call_adapter(
@@ -80,16 +103,12 @@ class Polling:
                 )
             if scope.cancelled_caught:
                 return
-            event, retry_after_ms = None, None
-            if isinstance(answer, Trouble):
-                retry_after_ms = answer.retry_after_ms
-                context.health.failed(answer.message)
-                log.warning("poll failed", action=action.id, system=context.name, error=answer.message)
-            else:
-                event = answer
-                context.health.reached(context.clock.now_ms())
-            next_at = await context.ledger.end_poll(action.id, event, f"poll:{context.name}", retry_after_ms)
+            if not call.abandoned:
+                next_at = await settle(answer)
+            elif answer is not None and not isinstance(answer, Trouble):
+                # the poll has failed already; a response counts whenever it comes
+                await context.ledger.report(action.id, answer, f"poll:{context.name}")
         finally:
-            self._polled.end(action.id, next_at)
-            instance.end_call()
-            context.admission.end_poll()
+            if not call.abandoned:
+                self._polled.end(action.id, next_at)
+            context.calls.end(call)

@@ -11,6 +11,7 @@ from connectord.lanes.calls import Trouble, call_adapter
 from connectord.lanes.context import LaneContext
 from connectord.lanes.instances import Instance
 from connectord.lanes.outcomes import probe_event, probe_failed
+from connectord.lanes.under_way import AdapterCall
 from connectord.ledger.operations import ClaimedCall
 from connectord.lifecycle import events as on
 
@@ -38,7 +39,17 @@ class Probes:
     async def _probe(self, instance: Instance, claimed: ClaimedCall) -> None:
         context, action = self._context, claimed.action
         number = action.attempts
+
+        async def give_up(message: str) -> None:
+            self._end(action.id, await self._settle(action.id, probe_failed(Trouble(message, fault=True), number)))
+
+        def free_place() -> None:
+            instance.end_call()
+            context.admission.end_attempt()
+
         due_at = None
+        call = AdapterCall("probe", action.id, give_up, free_place)
+        context.calls.begin(call)
         try:
             with self.under_way[action.id] as scope:
                 answer = await call_adapter(
@@ -53,19 +64,29 @@ class Probes:
                 )
             if scope.cancelled_caught:
                 return
-            event: on.Event
-            if isinstance(answer, Trouble):
-                context.health.failed(answer.message)
-                event = probe_failed(answer, number)
-            else:
-                context.health.reached(context.clock.now_ms())
-                event = answer
-            transition = await context.ledger.report(action.id, event, f"probe:{context.name}")
-            due_at = None if transition is None else transition.action.due_at
+            event = probe_failed(answer, number) if isinstance(answer, Trouble) else answer
+            if not call.abandoned:
+                due_at = await self._settle(action.id, event)
+            elif not isinstance(answer, Trouble):
+                # the probe has failed already; a response counts whenever it comes
+                await context.ledger.report(action.id, event, f"probe:{context.name}")
         finally:
-            del self.under_way[action.id]
-            # whoever looked for what is due before this did not see the action
-            context.ledger.lane_alarm(context.name).set(due_at)
-            instance.end_call()
-            context.admission.end_attempt()
+            if not call.abandoned:
+                self._end(action.id, due_at)
+            context.calls.end(call)
         log.info("probed", action=action.id, system=context.name, attempt=number, outcome=type(event).__name__)
+
+    async def _settle(self, action_id: str, event: on.Event) -> int | None:
+        """Report what came of a probe; when the action is due next."""
+        context = self._context
+        if isinstance(event, on.ProbeFailed):
+            context.health.failed(event.message)
+        else:
+            context.health.reached(context.clock.now_ms())
+        transition = await context.ledger.report(action_id, event, f"probe:{context.name}")
+        return None if transition is None else transition.action.due_at
+
+    def _end(self, action_id: str, due_at: int | None) -> None:
+        del self.under_way[action_id]
+        # whoever looked for what is due before this did not see the action
+        self._context.ledger.lane_alarm(self._context.name).set(due_at)

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from connectord.adapters import Progress, Rejected, Succeeded
+from connectord.adapters import MAX_RESPONSE_BYTES, Progress, Rejected, Succeeded
 from connectord.ledger.submission import response_digest
 from connectord.lifecycle import events as on
+
+MOST_LEVELS = 200
+"""How deep the data of a response may be nested."""
 
 
 def response_event(response: object, source: str, attempt: int | None = None) -> on.Event:
@@ -40,13 +43,49 @@ def checked_text(value: object, source: str, name: str) -> str:
         raise TypeError(f"{source} returned a {name} that is no string but {type(value).__name__}")
     if not value.isascii():
         value.encode()  # raises for a lone surrogate, which no store takes
+    if len(value) > MAX_RESPONSE_BYTES:
+        raise ValueError(f"{source} returned a {name} of {len(value)} characters; {_AT_MOST}")
     return value
 
 
 def _data(value: object, source: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise TypeError(f"{source} returned data that is no mapping but {type(value).__name__}")
+    if value:
+        _check_extent(value, source)
     return value
+
+
+def _check_extent(data: Mapping[Any, Any], source: str) -> None:
+    """Raise :class:`ValueError` where the data is too large or too deep. It stops looking once that is certain."""
+    left = MAX_RESPONSE_BYTES
+    level: list[Any] = [data]
+    for _ in range(MOST_LEVELS):
+        deeper: list[Any] = []
+        for value in level:
+            # no value takes less than two bytes of JSON, with what stands before or after it
+            left -= 2
+            if isinstance(value, str | bytes | bytearray):
+                left -= len(value)
+            elif isinstance(value, Mapping):
+                left -= len(value) * 2
+                if left >= 0:
+                    deeper += value.values()
+                    left -= sum(len(key) for key in value if isinstance(key, str))
+            elif isinstance(value, list | tuple | set | frozenset):
+                if len(value) * 2 <= left:
+                    deeper += value
+                else:
+                    left = -1
+            if left < 0:
+                raise ValueError(f"{source} returned data of more than {MAX_RESPONSE_BYTES} bytes; {_AT_MOST}")
+        if not deeper:
+            return
+        level = deeper
+    raise ValueError(f"{source} returned data that is nested deeper than {MOST_LEVELS} levels")
+
+
+_AT_MOST = f"a response carries at most {MAX_RESPONSE_BYTES} of them: keep large results elsewhere, and name the place"
 
 
 def _percent(value: object, source: str) -> float | None:

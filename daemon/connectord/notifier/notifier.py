@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import cast
@@ -14,6 +14,7 @@ import trio
 from connectord.adapters import Network
 from connectord.clock import Alarm, Clock
 from connectord.config import NotifyKind, NotifySettings
+from connectord.extensions import Notifier as PluginNotifier
 from connectord.ledger.ledger import Ledger
 from connectord.ledger.operations import DueNotifications, SettleNotifications
 from connectord.notifier.channels import (
@@ -28,6 +29,7 @@ from connectord.notifier.channels import (
 )
 from connectord.notifier.command import CommandChannel
 from connectord.notifier.mail import open_mail
+from connectord.notifier.plugged import open_plugged
 from connectord.store.base import DeliveryReport, OutboxItem
 
 ROUND_LIMIT = 50
@@ -79,6 +81,7 @@ class Notifier:
         settings: Callable[[], NotifySettings],
         *,
         mask: Callable[[str], str] = str,
+        plugged: Callable[[], Mapping[str, type[PluginNotifier]]] = dict,
     ) -> None:
         self.channel = ChannelState(settings().kind)
         """How the way to the owners is."""
@@ -87,6 +90,7 @@ class Notifier:
         self._network = network
         self._settings = settings
         self._mask = mask
+        self._plugged = plugged
         self._pause = Alarm(clock)
         self._reports: list[DeliveryReport] = []
         self._waiting = trio.CancelScope()
@@ -169,6 +173,9 @@ class Notifier:
             case "smtp" if settings.smtp is not None:
                 async with open_mail(settings.smtp) as mail:
                     yield mail
+            case name if name in self._plugged():
+                async with open_plugged(self._plugged()[name], settings.settings, self._network) as plugged:
+                    yield plugged
             case _:
                 yield LogChannel()
 

@@ -16,8 +16,10 @@ TOKEN_KEY_NAME = "callback.key"  # noqa: S105  - a file name
 
 
 @contextmanager
-def hold_state_directory(directory: Path) -> Iterator[Path]:
+def hold_state_directory(directory: Path) -> Iterator[int]:
     """Create the directory if need be (mode 0700), lock it, and hold it until the block ends.
+
+    What comes is the lock's file descriptor: whoever holds a copy of it holds the lock.
 
     The lock is the kernel's (flock): it is gone with the process, however that ended, so recovery at start needs
     no timers.
@@ -43,6 +45,6 @@ def hold_state_directory(directory: Path) -> Iterator[Path]:
             ) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
-        yield directory
+        yield descriptor
     finally:
         os.close(descriptor)

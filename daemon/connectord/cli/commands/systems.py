@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
@@ -12,6 +13,7 @@ import click
 from connectord.cli import rendering
 from connectord.cli.commands.calling import call, complain, connect, present
 from connectord.cli.commands.group import EXIT_NO_DAEMON, EXIT_REFUSED, command
+from connectord.cli.commands.options import parse_data
 from connectord.errors import DaemonUnreachable, RequestFailed
 
 
@@ -39,6 +41,20 @@ def resume(system: str, as_json: bool) -> None:
 def status(as_json: bool) -> None:
     """Show how the daemon is."""
     call("status", {}, as_json, rendering.status_card)
+
+
+@command("call", """call acme.report '{"since": "2026-11-01"}'""")
+@click.argument("method")
+@click.argument("params", callback=parse_data, default="{}", metavar="[JSON|@FILE|-]")
+def call_method(method: str, params: Any, as_json: bool) -> None:
+    """Call any method of the control socket by its name, also one that a plugin brought.
+
+    PARAMS is a JSON object with the method's parameters. The answer is printed as JSON; with --json in one line, as it
+    came.
+    """
+    if not isinstance(params, dict):
+        raise click.BadParameter("must be a JSON object: parameters are named", param_hint="PARAMS")
+    call(method, params, as_json, lambda result: rendering.plain(json.dumps(result, indent=2, ensure_ascii=False)))
 
 
 @command("watch", "watch --system billing --after 1200")
