@@ -164,3 +164,11 @@ class HugeBody(Fault):
         chunk = b"h" * 65_536
         for _ in range(self.size_bytes // len(chunk)):
             await exchange.send(chunk)
+
+
+@dataclass(frozen=True)
+class CutBody(Fault):
+    """The connection closed in the middle of a good answer's body."""
+
+    async def play(self, exchange: Exchange) -> None:
+        await exchange.send(Answer(200, b'{"sta', {"Content-Type": "application/json"}).encode(length=1000))
