@@ -88,6 +88,9 @@ class ConformanceBase:
     calls_back: ClassVar[bool] = True
     """Whether the system can call back."""
 
+    callback_examples: ClassVar[int] = 200
+    """How many random callbacks are tried."""
+
     signed_callbacks: ClassVar[bool] = False
     """Whether callbacks have to prove who sent them, with the settings of :meth:`settings`."""
 
