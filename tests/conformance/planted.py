@@ -1,4 +1,4 @@
-"""A healthy adapter, and its siblings with one planted fault each; test_planted_faults.py runs them in a pytest apart."""
+"""A healthy adapter, and siblings with one planted fault each; test_planted_faults.py runs them in another pytest."""
 
 from __future__ import annotations
 
