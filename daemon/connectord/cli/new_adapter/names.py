@@ -46,8 +46,8 @@ def names_for(name: str) -> AdapterNames:
         raise InvalidRequest(f"leave connectord- out: connectord new-adapter {name.removeprefix('connectord-')}")
     if len(name) > LONGEST_NAME or not _NAME.fullmatch(name):
         raise InvalidRequest(
-            f"{name!r} is no name for an adapter: small letters, digits and single hyphens, beginning with a letter, at "
-            f"most {LONGEST_NAME} characters, such as parcel-desk"
+            f"{name!r} is no name for an adapter: small letters, digits and single hyphens, beginning with a letter, "
+            f"at most {LONGEST_NAME} characters, such as parcel-desk"
         )
     if name in FIRST_PARTY:
         raise InvalidRequest(f"the name {name!r} is taken by connectord's own adapter connectord-{name}")
