@@ -53,7 +53,7 @@ def export(
     attempt = _find(reader.attempts(action_id), number)
     case = None if record.action.case_id is None else reader.case(record.action.case_id, None, 1)
     redaction = Redaction(keep)
-    document = {
+    document: dict[str, Any] = {
         "connectord_fixture": FORMAT,
         "adapter": _adapter(config, record.action.system, adapters),
         "settings": _settings(config, record.action.system),
@@ -71,7 +71,23 @@ def export(
         raise InvalidRequest(
             f"--keep {unused[0]}: there is nothing of that name; there is {', '.join(redaction.seen())}"
         )
-    return hide_secrets(json.dumps(document, indent=2, ensure_ascii=False), config.secrets)
+    # piece by piece: a secret that is a word of the format itself must not break it
+    for part in ("settings", "call", "attempt"):
+        document[part] = {key: _hidden(each, config.secrets) for key, each in document[part].items()}
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def _hidden(value: Any, secrets: Collection[str]) -> Any:
+    """``value`` with stars in the place of secrets, in keys too."""
+    match value:
+        case str():
+            return hide_secrets(value, secrets)
+        case dict():
+            return {hide_secrets(key, secrets): _hidden(each, secrets) for key, each in value.items()}
+        case list():
+            return [_hidden(each, secrets) for each in value]
+        case _:
+            return value
 
 
 def _find(attempts: Sequence[AttemptRow], number: int | None) -> AttemptRow:
@@ -114,11 +130,10 @@ def _adapter(config: Config, system: str, adapters: Mapping[str, type[Adapter]])
     return {"name": name, "version": None}
 
 
-def _settings(config: Config, system: str) -> Any:
+def _settings(config: Config, system: str) -> dict[str, Any]:
     configured = config.systems.get(system)
-    if configured is None:
-        return {}
-    return _plain(configured.settings)
+    plain: dict[str, Any] = {} if configured is None else _plain(configured.settings)
+    return plain
 
 
 def _plain(value: Any) -> Any:
