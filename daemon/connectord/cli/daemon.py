@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from connectord import __version__
-from connectord.errors import ConfigurationRefused, StartRefused, StoreError, StoreTooNew
+from connectord.errors import ConfigurationRefused, ConnectordError, StartRefused, StoreError, StoreTooNew
 
 EXIT_FAILURE = 1
 EXIT_STORE_FAILED = 74
@@ -97,6 +97,59 @@ def demo() -> None:
     from connectord.cli.demo import run_demo
 
     sys.exit(run_demo())
+
+
+@main.command("new-adapter")
+@click.argument("name")
+@click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="Where the package's own directory is made. Default: here.",
+)
+def new_adapter(name: str, directory: Path) -> None:
+    """Write a package for a new adapter: settings, adapter, tests, CI. Its tests pass at once.
+
+    docs/writing-an-adapter.md goes on from there. Exit codes: 0 written, 1 refused: nothing was written.
+
+    Example: connectord new-adapter parcel-desk
+    """
+    from connectord.cli.new_adapter import names_for, write_package
+
+    try:
+        written = write_package(names_for(name), directory)
+    except ConnectordError as error:
+        click.echo(f"connectord: {error}", err=True)
+        sys.exit(EXIT_FAILURE)
+    click.echo(f"{written}\nNow: cd {written}, and make check")
+
+
+@main.command("export-attempt")
+@_CONFIG
+@click.argument("action_id", metavar="ID")
+@click.option("--attempt", type=click.IntRange(min=1), help="Which attempt. Default: the last one.")
+@click.option("--keep", multiple=True, metavar="PATH", help="Leave this as it is, such as data.amount; several times.")
+def export_attempt(config_file: Path | None, action_id: str, attempt: int | None, keep: tuple[str, ...]) -> None:
+    """Print an attempt as a redacted JSON fixture, which connectord.testing.replay() turns into a test's call.
+
+    Reads the database, also while the daemon runs, and changes nothing. Strings become placeholders of the same
+    length, but for those that --keep names; secrets of the configuration never show.
+
+    Exit codes: 0 printed, 1 there is none, 78 configuration refused.
+
+    Example: connectord export-attempt 01JDE... --attempt 2 --keep data.currency > tests/attempt.json
+    """
+    from connectord.cli.exporting import export
+
+    try:
+        text = export(config_file, action_id, attempt, keep, environ=os.environ, cwd=Path.cwd())
+    except ConfigurationRefused as error:
+        _print_problems(error)
+        sys.exit(EXIT_CONFIGURATION)
+    except ConnectordError as error:
+        click.echo(f"connectord: {error}", err=True)
+        sys.exit(EXIT_FAILURE)
+    click.echo(text)
 
 
 def _print_problems(error: ConfigurationRefused) -> None:

@@ -19,13 +19,19 @@ START_TIMEOUT_SECONDS = 20.0
 
 
 class DaemonProcess:
-    """Starts, kills, stops and asks one daemon in ``directory``, whose configuration is written by the caller."""
+    """Starts, kills, stops and asks one daemon in ``directory``, whose configuration is written by the caller.
 
-    def __init__(self, directory: Path, environ: Mapping[str, str] | None = None) -> None:
+    ``python`` is the interpreter that runs it, which decides over the plugins that it finds.
+    """
+
+    def __init__(
+        self, directory: Path, environ: Mapping[str, str] | None = None, *, python: str = sys.executable
+    ) -> None:
         self.directory = directory
         self.config_file = directory / "connectord.toml"
         self.socket = directory / "control.sock"
         self.log_file = directory / "daemon.log"
+        self._python = python
         self._environ = {**os.environ, **(environ or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -43,7 +49,7 @@ class DaemonProcess:
     async def start(self) -> None:
         """Start, and wait until it answers. Raises :class:`DaemonUnreachable` with its log where it does not."""
         with self.log_file.open("ab") as log:
-            command = [sys.executable, "-m", "connectord.cli.daemon", "run", "--config", str(self.config_file)]
+            command = [self._python, "-m", "connectord.cli.daemon", "run", "--config", str(self.config_file)]
             self._process = subprocess.Popen(command, env=self._environ, stdout=log, stderr=log)  # noqa: ASYNC220
         with trio.move_on_after(START_TIMEOUT_SECONDS):
             while self._process.poll() is None:

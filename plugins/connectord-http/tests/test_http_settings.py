@@ -119,3 +119,10 @@ def test_dialects_are_known() -> None:
 
 def test_an_unknown_key_is_refused() -> None:
     assert refusal(timeout="10s").startswith("timeout: ")
+
+
+def test_a_literal_query_parameter_that_cannot_stand_in_a_url_is_refused() -> None:
+    with pytest.raises(pydantic.ValidationError, match="the parameter 'a' must be a string, a number or a boolean"):
+        HttpSettings.model_validate({"url": "http://billing.internal/jobs", "query": {"a": {"b": 1}}})
+    repeated = HttpSettings.model_validate({"url": "http://billing.internal/jobs", "query": {"a": ["1", "2"]}})
+    assert repeated.query["a"].tree == ["1", "2"]

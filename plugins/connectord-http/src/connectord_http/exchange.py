@@ -145,7 +145,11 @@ class Exchange:
             )
         for name in request.without:
             built.headers.pop(name, None)
-        response = await client.send(built, stream=True)
+        # the client's own limits are for each silence: a peer that sends a byte now and then would never run into one
+        with trio.move_on_after((self._limits.connect_ms + 2 * self._limits.read_ms) / 1000) as limit_of_head:
+            response = await client.send(built, stream=True)
+        if limit_of_head.cancelled_caught:
+            raise httpx.ReadTimeout("the head of the answer did not end", request=built)
         try:
             return Answer(response.status_code, response.headers, await self._read(response, limit))
         finally:

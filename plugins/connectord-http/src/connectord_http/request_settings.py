@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import pydantic
 from connectord.adapters import AdapterSettings
 
-from connectord_http.templates import REQUEST_ROOTS, Expression, RequestExpression, RequestTemplate
+from connectord_http.templates import REQUEST_ROOTS, Expression, RequestExpression, RequestTemplate, as_text, is_literal
 from connectord_http.urls import check_url_template
 
 Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -100,6 +100,18 @@ class RequestSettings(AdapterSettings):
 
     body_format: BodyFormat = "json"
     """How a ``body`` is written: ``json``, ``form`` (``application/x-www-form-urlencoded``) or ``text``."""
+
+    @pydantic.field_validator("query")
+    @classmethod
+    def _fits_a_url(cls, query: dict[str, RequestTemplate]) -> dict[str, RequestTemplate]:
+        for name, template in query.items():
+            if is_literal(template):
+                for each in template.tree if isinstance(template.tree, list) else [template.tree]:
+                    try:
+                        as_text(each)
+                    except ValueError as error:
+                        raise ValueError(f"the parameter {name!r} {error}") from None
+        return query
 
     @pydantic.field_validator("body_format")
     @classmethod
