@@ -23,10 +23,6 @@ PAGE = (Path(__file__).parents[2] / "docs" / "writing-an-adapter.md").read_text(
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.S | re.M)
 SECRET = "desk-secret-of-the-tutorial"
 
-RELOAD_FINDS_NEW_PLUGINS = False
-"""Whether `reload` finds plugins that were installed since the daemon started. Until it does, the daemon is started
-again before the page's `connectorctl reload`."""
-
 
 class Desk:
     """The invented system of the page."""
@@ -94,9 +90,6 @@ async def follow(daemon: DaemonProcess, desk: Desk, environ: dict[str, str], sta
     directory, printed = start, ""
     for kind, text in BLOCKS:
         if kind == "sh":
-            if "reload" in text and not RELOAD_FINDS_NEW_PLUGINS:
-                await daemon.stop()
-                await daemon.start()
             printed, directory = await run(text, directory, environ)
             if "submit" in text:
                 await daemon.until(printed.strip(), "closed")

@@ -12,7 +12,8 @@ import pytest
 import trio
 
 from connectord.adapters import Adapter, Call, CallbackRequest, NotConnected, OptionalMethod
-from connectord.lanes.faults import leaf_of, place_of, reraise_cancelled, words_of
+from connectord.guards.faults import leaf_of, reraise_cancelled, words_of
+from connectord.lanes.faults import place_of
 from connectord.lanes.outcomes import attempt_event
 from connectord.testing.calls import make_call, make_context
 from connectord.testing.conformance.report import take_part

@@ -10,7 +10,8 @@ import pydantic
 import pytest
 
 from connectord.adapters import Adapter, CallbackNotAllowed, CallbackRequest, InvalidCallback
-from connectord.lanes.faults import place_of, words_of
+from connectord.guards.faults import words_of
+from connectord.lanes.faults import place_of
 from connectord.ledger.responses import response_event
 from connectord.testing.calls import make_context
 from connectord.testing.conformance.base import ConformanceBase, Unsound, section
