@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,7 +24,8 @@ class Sshd:
     """Serves SFTP to the user of the test, whose key is :attr:`client_key`. Files lie under :attr:`drop`."""
 
     def __init__(self, directory: Path) -> None:
-        self._program = require_program("sshd")
+        # not in everybody's PATH
+        self._program = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin") or require_program("sshd")
         self._keygen = require_program("ssh-keygen")
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
@@ -78,13 +80,15 @@ class Sshd:
         """Start it, and wait until it answers. ``sftp_options`` are internal-sftp's."""
         if os.geteuid() == 0:
             _SEPARATION.mkdir(mode=0o755, exist_ok=True)
+        # without root's rights it can see only through PAM whether an account is locked
+        pam = "no" if os.geteuid() == 0 else "yes"
         config = {
             "Port": str(self.port),
             "ListenAddress": "127.0.0.1",
             "AuthorizedKeysFile": str(self.authorized_keys),
             "PidFile": "none",
             "StrictModes": "no",
-            "UsePAM": "no",
+            "UsePAM": pam,
             "UseDNS": "no",
             "PasswordAuthentication": "no",
             "PermitRootLogin": "yes",
