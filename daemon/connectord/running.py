@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +18,14 @@ from connectord.supervisor import Daemon, Surroundings
 
 log = structlog.get_logger()
 
+GC_THRESHOLDS = (50_000, 20, 20)
+"""When Python's cycle collector looks for garbage (:func:`gc.set_threshold`).
+
+With a thousand requests in flight tens of thousands of young objects are alive at any time, and the default of 700 new
+ones looks at them again and again: about 50 us of processor time a request. Nearly everything here is freed by its
+count of references; what forms cycles (exceptions with their tracebacks) waits a little longer.
+"""
+
 
 def run_daemon(config_file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> None:
     """Run until stopped. Raises the :class:`ConnectordError` that kept it from starting or going on."""
@@ -28,6 +37,7 @@ def run_daemon(config_file: Path | None, *, environ: Mapping[str, str], cwd: Pat
     for problem in plugins.problems:
         log.error("plugin not loaded", problem=problem)
     surroundings = Surroundings(adapters=plugins.adapters, environ=environ, redactor=redactor)
+    _tune_collector()
     with hold_state_directory(config.daemon.state_directory):
         try:
             trio.run(_run, config, surroundings)
@@ -37,6 +47,13 @@ def run_daemon(config_file: Path | None, *, environ: Mapping[str, str], cwd: Pat
             if known is None:
                 raise
             raise _first(known) from group
+
+
+def _tune_collector() -> None:
+    gc.set_threshold(*GC_THRESHOLDS)
+    # modules, classes and the configuration stay to the end: a full collection need not look at them
+    gc.collect()
+    gc.freeze()
 
 
 async def _run(config: Config, surroundings: Surroundings) -> None:
