@@ -195,7 +195,12 @@ class Ledger:
         Raises what the operation raises, or :class:`StoreError` where nothing was written.
         """
         request = _Request(operation)
-        await self._send.send(request)
+        # who is cancelled by now wants nothing done; anybody else waits once, for the answer
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            self._send.send_nowait(request)
+        except trio.WouldBlock:
+            await self._send.send(request)
         return await _answer(request)
 
     async def perform_at_once(self, operation: op.Operation) -> Any:
