@@ -1,162 +1,161 @@
 """The full loop, on loopback: submit, attempt recorded, request out, taken, callback in, closed. All of it durable.
 
-The system that plays along is a second process, so that the daemon has a core of its own. Beside the loop it
-measures the bare outbound half on stock httpx (a client per slot, nothing kept), in the same run, and what a backlog
-costs in memory. Bounded in count; needs about a minute.
+``python benchmarks/full_loop.py [--actions 3000] [--rounds 5] [--in-flight 64] [--backlog 100000]``
+
+The daemon is a process of its own, and so is the system that plays along (``calling_back.py``). Beside the loop it
+measures the bare outbound half on stock httpx, a client for each request in flight, which keeps nothing and hears of
+no callback: the best that stock httpx does. Both are measured once in every round, so that what else the machine does
+falls on both alike; printed are medians, and ratios taken within their rounds. Processor time is that of the daemon,
+or of the process with the clients, user and system together. At the end: what a backlog costs in memory.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
+import statistics
 import tempfile
 import time
-from multiprocessing.connection import Connection
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import trio
+from calling_back import running_system
 from connectord.testing.daemon_process import DaemonProcess
 
-IN_FLIGHT = 64
+WARM_UP = 500
+SUBMITTED_AT_ONCE = 1000
+MICROSECONDS = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What one round came to, for one request or one action."""
+
+    per_second: float
+    processor_microseconds: float
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--actions", type=int, default=5000)
+    """Print what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--actions", type=int, default=3000, help="how many in each round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--in-flight", type=int, default=64)
     parser.add_argument("--backlog", type=int, default=100_000)
     options = parser.parse_args()
-    ours, theirs = multiprocessing.Pipe()
-    sink = multiprocessing.get_context("spawn").Process(target=run_sink, args=(theirs,), daemon=True)
-    sink.start()
-    port = ours.recv()
+    with running_system() as port, tempfile.TemporaryDirectory(prefix="connectord-bench-") as directory:
+        trio.run(compare, port, Path(directory), options)
+
+
+async def compare(port: int, directory: Path, options: argparse.Namespace) -> None:
+    """Measure round after round, then the memory."""
+    halves, loops = [], []
+    daemon = await start_daemon(directory, port, options.in_flight)
     try:
-        stock = trio.run(measure_stock, port, options.actions)
-        loop, rss = trio.run(measure_loop, port, options.actions, options.backlog)
+        await run_loop(daemon, WARM_UP)
+        for _ in range(options.rounds):
+            halves.append(await measure_stock(port, options.actions, options.in_flight))
+            loops.append(await measure_loop(daemon, options.actions))
+        show(halves, loops)
+        empty = memory(daemon.pid)
+        await daemon.call("pause", system="sink")
+        await submit(daemon, options.backlog)
+        full = memory(daemon.pid)
     finally:
-        sink.kill()
-    print(f"bare outbound half, stock httpx, a client per slot: {stock:8.0f} requests a second")
-    print(f"full loop through the daemon, durable:              {loop:8.0f} actions a second")
-    print(f"ratio:                                              {loop / stock:8.2f}")
-    empty, full = rss
-    print(f"memory: {empty:.1f} MiB with nothing pending, {full:.1f} MiB with {options.backlog} pending")
+        daemon.kill()
+    print(f"memory: {empty:.1f} MiB with nothing pending, {full:.1f} MiB with {options.backlog:,} pending")
 
 
-async def measure_stock(port: int, count: int) -> float:
-    """Requests a second of stock httpx, one client for each of the slots."""
+def show(halves: list[Figure], loops: list[Figure]) -> None:
+    """Medians, and the loop as a multiple of the bare half."""
+    print(f"{'':<54}{'a second':>10}{'processor us':>14}")
+    for what, figures in (
+        ("bare outbound half, stock httpx, a client per slot", halves),
+        ("full loop through the daemon, durable", loops),
+    ):
+        rate = statistics.median(figure.per_second for figure in figures)
+        cost = statistics.median(figure.processor_microseconds for figure in figures)
+        print(f"{what:<54}{rate:>10,.0f}{cost:>14,.0f}")
+    rounds = list(zip(halves, loops, strict=True))
+    rate = statistics.median(loop.per_second / half.per_second for half, loop in rounds)
+    cost = statistics.median(loop.processor_microseconds / half.processor_microseconds for half, loop in rounds)
+    print(f"{'the loop / the bare half':<54}{rate:>10.2f}{cost:>14.2f}", flush=True)
+
+
+async def measure_stock(port: int, count: int, in_flight: int) -> Figure:
+    """Stock httpx, one client for each request in flight."""
     left = iter(range(count))
     body = json.dumps({"action": {"id": "x", "data": {"n": 1}}, "callback_url": None}).encode()
+    context = httpx.create_ssl_context(verify=False)
+    url = f"http://127.0.0.1:{port}/jobs"
 
     async def work() -> None:
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=context) as client:
+            (await client.post(url, content=body)).raise_for_status()  # opens the connection
+            warm.set()
+            await begin.wait()
             for _ in left:
-                await client.post(f"http://127.0.0.1:{port}/jobs", content=body)
+                await client.post(url, content=body)
 
-    began = time.perf_counter()
+    begin = trio.Event()
     async with trio.open_nursery() as nursery:
-        for _ in range(IN_FLIGHT):
+        for _ in range(in_flight):
+            warm = trio.Event()
             nursery.start_soon(work)
-    return count / (time.perf_counter() - began)
+            await warm.wait()
+        began_at, processor_began_at = time.perf_counter(), time.process_time()
+        begin.set()
+    took, processor_took = time.perf_counter() - began_at, time.process_time() - processor_began_at
+    return Figure(count / took, processor_took / count * MICROSECONDS)
 
 
-async def measure_loop(port: int, count: int, backlog: int) -> tuple[float, tuple[float, float]]:
-    """Actions closed a second by a daemon, and its memory in MiB without and with a backlog."""
-    with tempfile.TemporaryDirectory(prefix="connectord-bench-") as directory:
-        daemon = DaemonProcess(Path(directory))
-        text = daemon.head().replace("[daemon]", '[daemon]\nlog_level = "error"')
-        text += f'[systems.sink]\nadapter = "http"\nconcurrency = {IN_FLIGHT}\n'
-        text += f'[systems.sink.http]\nurl = "http://127.0.0.1:{port}/jobs"\n'
-        daemon.configure(text)
-        await daemon.start()
-        try:
-            await submit(daemon, 500)
-            await drained(daemon)
-            began = time.perf_counter()
-            await submit(daemon, count)
-            await drained(daemon)
-            rate = count / (time.perf_counter() - began)
-            empty = memory(daemon.pid)
-            await daemon.call("pause", system="sink")
-            await submit(daemon, backlog)
-            return rate, (empty, memory(daemon.pid))
-        finally:
-            daemon.kill()
+async def start_daemon(directory: Path, port: int, in_flight: int) -> DaemonProcess:
+    """A daemon with one system, which says nothing but errors."""
+    daemon = DaemonProcess(directory)
+    text = daemon.head().replace("[daemon]", '[daemon]\nlog_level = "error"')
+    text += f'[systems.sink]\nadapter = "http"\nconcurrency = {in_flight}\n'
+    text += f'[systems.sink.http]\nurl = "http://127.0.0.1:{port}/jobs"\n'
+    daemon.configure(text)
+    await daemon.start()
+    return daemon
+
+
+async def measure_loop(daemon: DaemonProcess, count: int) -> Figure:
+    """So many actions through the daemon, from submission to the last one closed."""
+    began_at, processor_began_at = time.perf_counter(), processor_seconds(daemon.pid)
+    await run_loop(daemon, count)
+    took, processor_took = time.perf_counter() - began_at, processor_seconds(daemon.pid) - processor_began_at
+    return Figure(count / took, processor_took / count * MICROSECONDS)
+
+
+async def run_loop(daemon: DaemonProcess, count: int) -> None:
+    """Submit so many actions, and wait until nothing is left to do."""
+    await submit(daemon, count)
+    while any((await daemon.call("status"))["counts"].values()):
+        await trio.sleep(0.1)  # being asked costs the daemon, too
 
 
 async def submit(daemon: DaemonProcess, count: int) -> None:
-    for start in range(0, count, 1000):
-        actions = [{"system": "sink", "data": {"n": n}} for n in range(start, min(start + 1000, count))]
-        await daemon.call("submit_many", actions=actions)
+    """Submit so many actions, a thousand at a time."""
+    for start in range(0, count, SUBMITTED_AT_ONCE):
+        numbers = range(start, min(start + SUBMITTED_AT_ONCE, count))
+        await daemon.call("submit_many", actions=[{"system": "sink", "data": {"n": number}} for number in numbers])
 
 
-async def drained(daemon: DaemonProcess) -> None:
-    while any((await daemon.call("status"))["counts"].values()):
-        await trio.sleep(0.02)
+def processor_seconds(pid: int) -> float:
+    """Processor time of a process so far, user and system."""
+    # the name in parentheses may hold spaces; the 14th and 15th fields are what counts
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory(pid: int) -> float:
     """Resident memory of a process in MiB."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-# -- the sink: takes every action at once and calls back over kept connections; raw bytes, so that it costs little
-
-
-def run_sink(pipe: Connection) -> None:
-    trio.run(serve_sink, pipe)
-
-
-async def serve_sink(pipe: Connection) -> None:
-    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    send, receive = trio.open_memory_channel[str](100_000)
-    pipe.send(listeners[0].socket.getsockname()[1])
-
-    async def welcome(stream: trio.SocketStream) -> None:
-        buffer = b""
-        while chunk := await stream.receive_some(65536):
-            buffer += chunk
-            while (end := buffer.find(b"\r\n\r\n")) >= 0:
-                head = buffer[:end].lower()
-                length = int(head.partition(b"content-length:")[2].split(b"\r\n")[0])
-                if len(buffer) < end + 4 + length:
-                    break
-                body: dict[str, Any] = json.loads(buffer[end + 4 : end + 4 + length])
-                buffer = buffer[end + 4 + length :]
-                await stream.send_all(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
-                if body["callback_url"] is not None:
-                    send.send_nowait(body["callback_url"])
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.serve_listeners, welcome, listeners)
-        for _ in range(16):
-            nursery.start_soon(call_back, receive.clone())
-
-
-async def call_back(urls: trio.MemoryReceiveChannel[str]) -> None:
-    body = b'{"status":"success","data":{"ok":true}}'
-    stream: trio.SocketStream | None = None
-    async for url in urls:
-        _, _, rest = url.partition("://")
-        address, _, path = rest.partition("/")
-        host, _, port = address.partition(":")
-        request = (
-            f"POST /{path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        ).encode() + body
-        for _ in range(50):
-            try:
-                if stream is None:
-                    stream = await trio.open_tcp_stream(host, int(port))
-                await stream.send_all(request)
-                if not await stream.receive_some(65536):
-                    raise trio.BrokenResourceError
-                break
-            except (OSError, trio.BrokenResourceError):
-                stream = None
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +18,14 @@ from connectord.store.state_directory import hold_state_directory
 from connectord.supervisor import Daemon, Surroundings
 
 log = structlog.get_logger()
+
+GC_THRESHOLDS = (50_000, 20, 20)
+"""When Python's cycle collector looks for garbage (:func:`gc.set_threshold`).
+
+With a thousand requests in flight tens of thousands of young objects are alive at any time, and the default of 700 new
+ones looks at them again and again: about 50 us of processor time a request. Nearly everything here is freed by its
+count of references; what forms cycles (exceptions with their tracebacks) waits a little longer.
+"""
 
 
 def run_daemon(config_file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Packages:
@@ -34,6 +43,7 @@ def run_daemon(config_file: Path | None, *, environ: Mapping[str, str], cwd: Pat
     configure_logging(log_format=config.daemon.log_format, log_level=config.daemon.log_level, redactor=redactor)
     for problem in plugins.problems:
         log.error("plugin not loaded", problem=problem)
+    _tune_collector()
     with hold_state_directory(config.daemon.state_directory) as lock:
         surroundings = Surroundings(
             adapters=plugins.adapters,
@@ -52,6 +62,13 @@ def run_daemon(config_file: Path | None, *, environ: Mapping[str, str], cwd: Pat
                 raise
             raise _first(known) from group
     return lambda: plugins.packages
+
+
+def _tune_collector() -> None:
+    gc.set_threshold(*GC_THRESHOLDS)
+    # modules, classes and the configuration stay to the end: a full collection need not look at them
+    gc.collect()
+    gc.freeze()
 
 
 async def _run(config: Config, surroundings: Surroundings) -> None:

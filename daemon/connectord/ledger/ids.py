@@ -20,8 +20,9 @@ class IdSource:
 
     def make(self, now_ms: int) -> str:
         """A new id for the time ``now_ms`` (milliseconds since the epoch)."""
-        fresh = (now_ms << _RANDOM_BITS) | self._rng.getrandbits(_RANDOM_BITS)
-        if now_ms <= self._last >> _RANDOM_BITS:
+        if now_ms > self._last >> _RANDOM_BITS:
+            fresh = (now_ms << _RANDOM_BITS) | self._rng.getrandbits(_RANDOM_BITS)
+        else:
             # a random stride, so that knowing one id does not tell the next
             fresh = self._last + 1 + self._rng.getrandbits(32)
         self._last = fresh

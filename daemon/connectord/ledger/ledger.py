@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import structlog
 import trio
+from structlog.typing import FilteringBoundLogger
 
 from connectord.clock import Alarm, Clock
 from connectord.errors import Overloaded, RequestError, StoreError, StoreFailed, StoreFull
@@ -69,7 +70,8 @@ class Ledger:
         self._store = store
         self._executor = executor
         self._clock = clock
-        self._rng = rng
+        # jitter is no secret: drawing it from the system for every event would cost a system call each
+        self._jitter = random.Random(rng.getrandbits(128))  # noqa: S311
         self._ids = IdSource(rng)
         self._policies = policies
         self._last_seq = store.last_seq()
@@ -139,7 +141,7 @@ class Ledger:
         unit = Unit(
             store,
             now=self._clock.now_ms(),
-            rng=self._rng,
+            rng=self._jitter,
             ids=self._ids,
             policies=self._policies(),
             last_seq=self._last_seq,
@@ -147,6 +149,7 @@ class Ledger:
         outcomes: list[tuple[Any, Exception | None]] = []
         store.begin()
         try:
+            unit.load_ahead({each.operation.action_id for each in batch if isinstance(each.operation, op.Apply)})
             for request in batch:
                 try:
                     outcomes.append((request.operation.perform(unit), None))
@@ -180,8 +183,9 @@ class Ledger:
                 self.undelivered_since = told.at
             self.outbox_alarm.set(0)
         self.watchers.publish(told.history)
+        logger = log.bind()  # once: a lazy one binds for every line, whether it is wanted or not
         for row in told.history:
-            _log_change(row)
+            _log_change(logger, row)
 
     # -- asking
 
@@ -191,7 +195,12 @@ class Ledger:
         Raises what the operation raises, or :class:`StoreError` where nothing was written.
         """
         request = _Request(operation)
-        await self._send.send(request)
+        # who is cancelled by now wants nothing done; anybody else waits once, for the answer
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            self._send.send_nowait(request)
+        except trio.WouldBlock:
+            await self._send.send(request)
         return await _answer(request)
 
     async def perform_at_once(self, operation: op.Operation) -> Any:
@@ -290,9 +299,9 @@ class Ledger:
             self.deadline_alarm.set(0 if done.more else done.next_at)
 
 
-def _log_change(row: HistoryRow) -> None:
+def _log_change(logger: FilteringBoundLogger, row: HistoryRow) -> None:
     # what people may be asked about is told at INFO; the steps on the way there only to who wants them
-    say = log.info if row.to_state in _WORTH_TELLING else log.debug
+    say = logger.info if row.to_state in _WORTH_TELLING else logger.debug
     say(
         row.to_state,
         action=row.action_id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import msgspec
@@ -88,6 +89,16 @@ class Unit:
             raise NotFound(f"there is no action {action_id}")
         self._actions[action_id] = action
         return action
+
+    def load_ahead(self, action_ids: Collection[str]) -> None:
+        """Load many actions at once that will be asked for; one that does not exist is found missing then.
+
+        A statement for each costs more than what is done with them: SQLite gives the interpreter's lock away at
+        every one, and the event loop takes it.
+        """
+        if len(action_ids) > 1:
+            for action in self.store.load_actions(action_ids):
+                self._actions[action.id] = action
 
     def keep(self, action: Action) -> None:
         """Remember an action that a query has just loaded."""

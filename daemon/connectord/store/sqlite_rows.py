@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 from connectord.lifecycle.action import Action, Reason, Resolution, State
@@ -39,6 +40,11 @@ INSERTED_COLUMNS = tuple(name for name in ACTION_COLUMNS if name not in ASKING_C
 _FIXED = {"id", "system", "submitted_at", "case_id", "owner"}
 MUTABLE_COLUMNS = tuple(name for name in INSERTED_COLUMNS if name not in _FIXED)
 
+# An action's values of these columns, ready for SQLite (enumerations are strings already).
+inserted_values = attrgetter(*INSERTED_COLUMNS)
+mutable_values = attrgetter(*MUTABLE_COLUMNS)
+asking_values = attrgetter(*ASKING_COLUMNS)
+
 
 def action_from(row: Sequence[Any]) -> Action:
     """The action in the first columns of ``row``, selected as :data:`SELECT_ACTION`."""
@@ -49,11 +55,6 @@ def action_from(row: Sequence[Any]) -> Action:
     values[_MANUAL] = bool(values[_MANUAL])
     values[_PROBE] = bool(values[_PROBE])
     return Action(*values)
-
-
-def row_from(action: Action, columns: Sequence[str] = ACTION_COLUMNS) -> tuple[Any, ...]:
-    """The values of ``columns``, ready for SQLite (enumerations are strings already)."""
-    return tuple([getattr(action, name) for name in columns])
 
 
 def outbox_record(row: Sequence[Any]) -> OutboxRecord:

@@ -30,7 +30,9 @@ from connectord.store.sqlite_rows import (
     SELECT_ACTION,
     SELECT_CONFIG,
     action_from,
-    row_from,
+    asking_values,
+    inserted_values,
+    mutable_values,
 )
 
 LATE_RESPONSES_KEPT = 100
@@ -43,6 +45,7 @@ _INSERT_ACTION = (
 _UPDATE_ACTION = f"UPDATE actions SET {', '.join(f'{name} = ?' for name in MUTABLE_COLUMNS)} WHERE id = ?"  # noqa: S608
 _UPDATE_ASKING = f"UPDATE actions SET {', '.join(f'{name} = ?' for name in ASKING_COLUMNS)} WHERE id = ?"  # noqa: S608
 _LOAD_ACTION = f"SELECT {SELECT_ACTION} FROM actions a WHERE a.id = ?"  # noqa: S608
+_LOAD_ACTIONS = f"SELECT {SELECT_ACTION} FROM actions a WHERE a.id IN (SELECT value FROM json_each(?))"  # noqa: S608
 _LOAD_RECORD = f"SELECT {SELECT_ACTION}, a.key, a.rerun_of, a.data, a.response_data FROM actions a WHERE a.id = ?"  # noqa: S608
 
 # Without INDEXED BY and without ANALYZE, SQLite may take another index and sort: seconds at millions of rows.
@@ -165,19 +168,19 @@ class SqliteWriter:
             many(
                 _INSERT_ACTION,
                 [
-                    (*row_from(new.action, INSERTED_COLUMNS), new.data, new.key, new.payload_digest, new.rerun_of)
+                    (*inserted_values(new.action), new.data, new.key, new.payload_digest, new.rerun_of)
                     for new in changes.inserted
                 ],
             )
         if changes.updated:
             many(
                 _UPDATE_ACTION,
-                [(*row_from(action, MUTABLE_COLUMNS), action.id) for action in changes.updated.values()],
+                [(*mutable_values(action), action.id) for action in changes.updated.values()],
             )
         if changes.asked:
             many(
                 _UPDATE_ASKING,
-                [(*row_from(action, ASKING_COLUMNS), action.id) for action in changes.asked.values()],
+                [(*asking_values(action), action.id) for action in changes.asked.values()],
             )
         if changes.attempts:
             many(
@@ -217,8 +220,8 @@ class SqliteWriter:
                     for row in changes.history
                 ],
             )
-        for merge in changes.merges:
-            self._merge(merge)
+        if changes.merges:
+            self._merge(changes.merges)
         if changes.outbox:
             many(
                 _INSERT_OUTBOX,
@@ -231,28 +234,45 @@ class SqliteWriter:
         if changes.turns:
             many(_UPSERT_TURN, list(changes.turns.items()))
 
-    def _merge(self, merge: DataMerge) -> None:
-        execute = self._connection.execute
-        execute(
-            "INSERT INTO merges (seq, data, case_id) VALUES (?, ?, ?)", (merge.seq, _encode(merge.data), merge.case_id)
+    def _merge(self, merges: Sequence[DataMerge]) -> None:
+        many = self._connection.executemany
+        many(
+            "INSERT INTO merges (seq, data, case_id) VALUES (?, ?, ?)",
+            [(merge.seq, _encode(merge.data), merge.case_id) for merge in merges],
         )
-        row = execute("SELECT data FROM actions WHERE id = ?", (merge.action_id,)).fetchone()
-        execute(
+        actions = self._data_of("actions", {merge.action_id for merge in merges})
+        cases = self._data_of("cases", {merge.case_id for merge in merges if merge.case_id is not None})
+        answers: dict[str, dict[str, Any]] = {}
+        changed_at: dict[str, int] = {}
+        for merge in merges:
+            actions[merge.action_id].update(merge.data)
+            answers[merge.action_id] = merge.data
+            if merge.case_id is not None:
+                cases[merge.case_id].update(merge.data)
+                changed_at[merge.case_id] = merge.at
+        many(
             "UPDATE actions SET data = ?, response_data = ? WHERE id = ?",
-            (_merged(row[0], merge.data), _encode(merge.data), merge.action_id),
+            [(_encode(data), _encode(answers[action_id]), action_id) for action_id, data in actions.items()],
         )
-        if merge.case_id is not None:
-            row = execute("SELECT data FROM cases WHERE id = ?", (merge.case_id,)).fetchone()
-            execute(
-                "UPDATE cases SET data = ?, updated_at = ? WHERE id = ?",
-                (_merged(row[0], merge.data), merge.at, merge.case_id),
-            )
+        many(
+            "UPDATE cases SET data = ?, updated_at = ? WHERE id = ?",
+            [(_encode(data), changed_at[case_id], case_id) for case_id, data in cases.items()],
+        )
+
+    def _data_of(self, table: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
+        if not ids:
+            return {}
+        question = f"SELECT id, data FROM {table} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
+        return {row[0]: msgspec.json.decode(row[1]) for row in self._connection.execute(question, (_id_list(ids),))}
 
     # -- what the ledger asks within a transaction
 
     def load_action(self, action_id: str) -> Action | None:
         row = self._one(_LOAD_ACTION, action_id)
         return None if row is None else action_from(row)
+
+    def load_actions(self, action_ids: Collection[str]) -> Sequence[Action]:
+        return [action_from(row) for row in self._all(_LOAD_ACTIONS, _id_list(action_ids))]
 
     def load_record(self, action_id: str) -> ActionRecord | None:
         row = self._one(_LOAD_RECORD, action_id)
@@ -409,11 +429,6 @@ class SqliteWriter:
 
 def _id_list(ids: Collection[str]) -> str:
     return msgspec.json.encode(list(ids)).decode()
-
-
-def _merged(text: str, data: dict[str, Any]) -> str:
-    before: dict[str, Any] = msgspec.json.decode(text)
-    return _encode({**before, **data})
 
 
 def _encode(data: dict[str, Any]) -> str:

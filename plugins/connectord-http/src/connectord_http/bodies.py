@@ -14,14 +14,17 @@ async def read_body(response: httpx.Response, *, limit: int, timeout_seconds: fl
     Raises :class:`httpx.TransportError` when the connection breaks, and :class:`httpx.ReadTimeout` among them
     when the body is not there after ``timeout_seconds``.
     """
+    stream = response.stream
+    if not isinstance(stream, httpx.AsyncByteStream):
+        raise TypeError("an asynchronous transport gives an asynchronous body")
     chunks: list[bytes] = []
     size = 0
     with trio.move_on_after(timeout_seconds) as scope:
-        async for chunk in response.aiter_raw():
+        async for chunk in stream:
             size += len(chunk)
             if size > limit:
-                # leaving the loop would abandon httpx's nested generators to the garbage collector; a cancelled
-                # read unwinds them all
+                # leaving the loop would abandon a stream that is a generator to the garbage collector; a cancelled
+                # read unwinds it
                 scope.cancel()
             else:
                 chunks.append(chunk)

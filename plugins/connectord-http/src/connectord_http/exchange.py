@@ -1,11 +1,15 @@
-"""One request and its answer, over one httpx client."""
+"""One request and its answer, over one httpx transport.
+
+httpx's client would add nothing here, and cost more processor time than the exchange itself: it follows redirects,
+keeps cookies and asks for passwords, none of which an action's request may do by itself.
+"""
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any, TypeAlias
 
 import httpx
 import trio
@@ -20,13 +24,16 @@ MOST_ADDRESSES = 4
 """How many addresses of one name are tried, where they were looked up here."""
 
 _PORTS = {"http": 80, "https": 443}
+_WITH_BODY = ("POST", "PUT", "PATCH")
+_Headers: TypeAlias = dict[str, tuple[bytes, bytes]]
+"""Names and values by the names in lower case, so that a later one takes an earlier one's place."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedRequest:
-    """A request, complete but for the headers that the client adds to each.
+    """A request, complete but for the headers that the exchange adds to each.
 
-    ``guarded`` says that somebody else named its target, which has to be checked. ``without`` names the client's
+    ``guarded`` says that somebody else named its target, which has to be checked. ``without`` names the exchange's
     headers that this one must not bear.
     """
 
@@ -63,31 +70,25 @@ class Exchange:
     ) -> None:
         self._network = network
         self._limits = limits
-        self._headers = headers
+        self._headers = _by_name({"Accept": "*/*", "Connection": "keep-alive"}) | _by_name(headers)
         self._guard = guard
         self._proxy = proxy
-        self._client: httpx.AsyncClient | None = None
+        connect_seconds, self._read_seconds = limits.connect_ms / 1000, limits.read_ms / 1000
+        timeout = httpx.Timeout(self._read_seconds, connect=connect_seconds, pool=connect_seconds)
+        self._extensions: Mapping[str, Any] = {"timeout": timeout.as_dict()}
+        self._transport: httpx.AsyncBaseTransport | None = None
 
     def open(self, verify: bool | ssl.SSLContext) -> None:
-        """Make the client."""
-        connect_seconds, read_seconds = self._limits.connect_ms / 1000, self._limits.read_ms / 1000
-        self._client = httpx.AsyncClient(
-            transport=self._network.http_transport(
-                connect_timeout_seconds=connect_seconds, verify=verify, proxy=self._proxy
-            ),
-            trust_env=False,
-            follow_redirects=False,
-            headers=dict(self._headers),
-            # one action's cookies are none of the next one's business
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            timeout=httpx.Timeout(read_seconds, connect=connect_seconds, pool=connect_seconds),
+        """Make the transport."""
+        self._transport = self._network.http_transport(
+            connect_timeout_seconds=self._limits.connect_ms / 1000, verify=verify, proxy=self._proxy
         )
 
     async def close(self) -> None:
         """Close every connection."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            await transport.aclose()
 
     async def send_once(self, request: PreparedRequest, *, limit: int) -> Answer:
         """The answer to ``request``, with a body of at most ``limit`` bytes.
@@ -131,35 +132,60 @@ class Exchange:
             raise NotConnected(describe_lookup(error, host=host)) from error
 
     async def _send(self, request: PreparedRequest, url: httpx.URL, host: str | None, limit: int) -> Answer:
-        client = self._client
-        if client is None:
+        transport = self._transport
+        if transport is None:
             raise RuntimeError("it was used before open() or after close()")
-        if host is None:
-            built = client.build_request(request.method, url, content=request.content, headers=request.headers)
-        else:
-            # the address that was checked is what is connected to; the name goes on in HTTP and in TLS
-            headers = {"Host": request.url.netloc.decode("ascii"), **request.headers}
-            extensions = {"sni_hostname": host} if url.scheme == "https" else {}
-            built = client.build_request(
-                request.method, url, content=request.content, headers=headers, extensions=extensions
-            )
-        for name in request.without:
-            built.headers.pop(name, None)
-        # the client's own limits are for each silence: a peer that sends a byte now and then would never run into one
+        extensions = self._extensions
+        if host is not None and url.scheme == "https":
+            extensions = {**extensions, "sni_hostname": host}
+        # the headers are complete: what httpx would do to find out costs as much as sending them
+        built = httpx.Request(
+            request.method,
+            url,
+            headers=list(self._headers_of(request).values()),
+            stream=httpx.ByteStream(request.content or b""),
+            extensions=dict(extensions),
+        )
+        built.read()
+        # the transport's own limits are for each silence: a peer that sends a byte now and then would never meet one
         with trio.move_on_after((self._limits.connect_ms + 2 * self._limits.read_ms) / 1000) as limit_of_head:
-            response = await client.send(built, stream=True)
+            response = await transport.handle_async_request(built)
         if limit_of_head.cancelled_caught:
             raise httpx.ReadTimeout("the head of the answer did not end", request=built)
+        response.request = built
         try:
+            if response.has_redirect_location:
+                _check_location(response.headers["location"])
             return Answer(response.status_code, response.headers, await self._read(response, limit))
         finally:
             await response.aclose()
 
+    def _headers_of(self, request: PreparedRequest) -> _Headers:
+        # where the connection leads to an address that was checked, the name goes on in HTTP
+        headers = {"host": (b"Host", request.url.netloc), **self._headers, **_by_name(request.headers)}
+        for name in request.without:
+            headers.pop(name, None)
+        if request.content or request.method in _WITH_BODY:
+            headers["content-length"] = b"Content-Length", b"%d" % len(request.content or b"")
+        return headers
+
     async def _read(self, response: httpx.Response, limit: int) -> bytes | None:
         try:
-            return await read_body(response, limit=limit, timeout_seconds=self._limits.read_ms / 1000)
+            return await read_body(response, limit=limit, timeout_seconds=self._read_seconds)
         except httpx.TransportError:
             if response.is_success:
                 # its body could have been the response itself: the next attempt, with the same key, will tell
                 raise
             return None
+
+
+def _by_name(headers: Mapping[str, str]) -> _Headers:
+    return {name.lower(): (name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()}
+
+
+def _check_location(location: str) -> None:
+    # whether redirects are followed or not: who sends rubbish in a head may be any program
+    try:
+        httpx.URL(location)
+    except httpx.InvalidURL as error:
+        raise httpx.RemoteProtocolError(f"Invalid URL in location header: {error}.") from error
