@@ -53,7 +53,8 @@ async def test_an_attempt_is_exported_and_replayed(tmp_path: Path, environ: dict
     async with system.serve():
         daemon.configure(
             daemon.head()
-            + '[retry]\nlimit = 99\ndelay = "200ms"\nmax_delay = "300ms"\n[systems.erp]\nadapter = "http"\n[systems.erp.http]\n'
+            + '[retry]\nlimit = 99\ndelay = "200ms"\nmax_delay = "300ms"\n'
+            + '[systems.erp]\nadapter = "http"\n[systems.erp.http]\n'
             + f'url = "{system.url}"\nauth.bearer = {{ env = "ERP_TOKEN" }}\n'
         )
         await daemon.start()
