@@ -195,7 +195,7 @@ class AcceptsForged(Healthy):
 
 class Sound(AdapterConformance):
     signed_callbacks = True
-    time_limit_seconds = 1.0
+    time_limit_seconds = 2.0
     concurrency = 4
     callback_examples = 40
 
