@@ -54,9 +54,7 @@ def test_the_healthy_sibling_passes(printed: str) -> None:
 @pytest.mark.parametrize("adapter", PLANTED)
 def test_the_kit_fails_and_names(adapter: str, printed: str) -> None:
     sections, words = PLANTED[adapter]
+    failed = failed_sections(printed, adapter)
     # what blocks the loop is slow for everybody: other sections may run out of time with it
-    assert failed_sections(printed, adapter) >= sections
-    assert failed_sections(printed, adapter) <= sections | (
-        {"as many at once as it may"} if adapter == "blocks" else set()
-    )
+    assert failed >= sections if adapter == "blocks" else failed == sections
     assert words in printed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,12 @@ def export(
     database = config.daemon.state_directory / DATABASE_NAME
     if not database.exists():
         raise NotFound(f"there is no database {database}: has the daemon run with this configuration?")
-    reader = SqliteReader(database)
-    record = reader.record(action_id)
-    if record is None:
-        raise NotFound(f"there is no action {action_id}")
-    attempt = _find(reader.attempts(action_id), number)
-    case = None if record.action.case_id is None else reader.case(record.action.case_id, None, 1)
+    with closing(SqliteReader(database)) as reader:
+        record = reader.record(action_id)
+        if record is None:
+            raise NotFound(f"there is no action {action_id}")
+        attempt = _find(reader.attempts(action_id), number)
+        case = None if record.action.case_id is None else reader.case(record.action.case_id, None, 1)
     redaction = Redaction(keep)
     document: dict[str, Any] = {
         "connectord_fixture": FORMAT,

@@ -162,8 +162,8 @@ class HugeBody(Fault):
     async def play(self, exchange: Exchange) -> None:
         await exchange.send(Answer(200, b"", {"Content-Type": "application/json"}).encode(length=self.size_bytes))
         chunk = b"h" * 65_536
-        for _ in range(self.size_bytes // len(chunk)):
-            await exchange.send(chunk)
+        for start in range(0, self.size_bytes, len(chunk)):
+            await exchange.send(chunk[: self.size_bytes - start])
 
 
 @dataclass(frozen=True)

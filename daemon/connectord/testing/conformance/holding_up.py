@@ -15,7 +15,7 @@ from connectord.testing.faults import Drop, Exchange, Fault, Malformed, Say, Una
 from connectord.testing.messages import Answer
 
 LONGEST_GAP_SECONDS = 0.2
-_TRIES = 3
+_TRIES = 5
 _OPTIONAL: tuple[OptionalMethod, ...] = ("poll", "probe", "healthcheck")
 _SHORTEST_SECRET = 4
 
@@ -36,9 +36,10 @@ class EventLoopSection(ConformanceBase):
                     for method in ("trigger", *offered):
                         await self._end(method, self._question(instance, method))
                 pulses.append(pulse)
+                if pulse.longest_seconds <= LONGEST_GAP_SECONDS:
+                    return
             best = min(pulses, key=lambda each: each.longest_seconds)
-            if best.longest_seconds > LONGEST_GAP_SECONDS:
-                raise Unsound(f"blocks the event loop for {best.longest_seconds:.2f} s at {best.where}")
+            raise Unsound(f"blocks the event loop for {best.longest_seconds:.2f} s at {best.where}")
 
         self._run(check)
 
