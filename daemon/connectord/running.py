@@ -39,6 +39,7 @@ def run_daemon(config_file: Path | None, *, environ: Mapping[str, str], cwd: Pat
             adapters=plugins.adapters,
             plugins=plugins,
             look_for_plugins=lambda known: load_plugins(known=known),
+            owns_process=True,
             descriptors=(lock,),
             environ=environ,
             redactor=redactor,

@@ -69,12 +69,14 @@ class Surroundings:
 
     ``adapters`` are the ones that systems may use, and ``plugins`` what plugins brought beside them. With
     ``look_for_plugins`` a reload takes in what was installed since, adapters included; without it nothing comes in.
-    ``descriptors`` are files that no child may keep open.
+    ``owns_process`` says that nothing else runs in this process: then its event loop is watched, and the process is
+    ended if a plugin holds up the stop. ``descriptors`` are files that no child that a plugin forks may keep open.
     """
 
     adapters: Mapping[str, type[Adapter]]
     plugins: PluginSet = field(default_factory=PluginSet)
     look_for_plugins: Callable[[PluginSet], PluginSet] | None = None
+    owns_process: bool = False
     descriptors: tuple[int, ...] = ()
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     clock: Clock = field(default_factory=SystemClock)
@@ -110,6 +112,7 @@ class Daemon:
             self.ledger.watchers,
             self._read_changes,
             surroundings.look_for_plugins,
+            owns_process=surroundings.owns_process,
         )
         self.configurations = Configurations(
             config,
