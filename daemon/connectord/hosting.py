@@ -35,6 +35,8 @@ class PluginHost:
         watchers: Watchers,
         read: ReadPage,
         look: Callable[[PluginSet], PluginSet] | None,
+        *,
+        owns_process: bool = False,
     ) -> None:
         self.plugins = plugins
         """What is in force."""
@@ -43,6 +45,7 @@ class PluginHost:
         self._watchers = watchers
         self._read = read
         self._look_for = look
+        self._owns_process = owns_process
         self._nursery: trio.Nursery | None = None
         self._looking = trio.Lock()
 
@@ -52,7 +55,13 @@ class PluginHost:
 
     @contextmanager
     def guarding(self, descriptors: list[int]) -> Iterator[None]:
-        """Watch the loop, and see that no child that a plugin forks keeps ``descriptors``, until the block ends."""
+        """Watch the loop, and see that no child that a plugin forks keeps ``descriptors``, until the block ends.
+
+        Only where the process is the daemon's own: the watch ends a process that does not end.
+        """
+        if not self._owns_process:
+            yield
+            return
         with self.watch.watching():
             FORKS.arm(self.packages, self._forked, descriptors)
             try:

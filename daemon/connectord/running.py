@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import gc
+import signal
 from collections.abc import Mapping
 from pathlib import Path
+from types import FrameType
 
 import structlog
 import trio
 
 from connectord.config import Config, find_config, load_config
-from connectord.errors import ConnectordError
+from connectord.errors import ConfigurationRefused, ConnectordError, RequestError, StoreFull
 from connectord.guards.culprits import Packages
 from connectord.observability import Redactor, configure_logging
 from connectord.plugins import load_plugins
@@ -49,6 +51,7 @@ def run_daemon(config_file: Path | None, *, environ: Mapping[str, str], cwd: Pat
             adapters=plugins.adapters,
             plugins=plugins,
             look_for_plugins=lambda known: load_plugins(known=known),
+            owns_process=True,
             descriptors=(lock,),
             environ=environ,
             redactor=redactor,
@@ -74,9 +77,40 @@ def _tune_collector() -> None:
 async def _run(config: Config, surroundings: Surroundings) -> None:
     daemon = Daemon(config, surroundings)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(daemon.watch_signals)
+        nursery.start_soon(watch_signals, daemon)
         await daemon.run()
         nursery.cancel_scope.cancel()
+
+
+async def watch_signals(daemon: Daemon) -> None:
+    """SIGHUP reloads; SIGTERM and SIGINT stop, a second one at once. Runs until cancelled."""
+    with trio.open_signal_receiver(signal.SIGHUP, signal.SIGTERM, signal.SIGINT) as signals:
+        _hear_while_blocked(daemon, signal.SIGTERM, signal.SIGINT)
+        async for number in signals:
+            if number != signal.SIGHUP:
+                daemon.request_stop(now=False)
+                continue
+            try:
+                await daemon.reload(plan=False, who="signal")
+            except ConfigurationRefused as error:
+                log.error("reload refused: nothing was changed", problems=[str(item) for item in error.problems])
+            except (RequestError, StoreFull) as error:
+                log.error("reload refused: nothing was changed", problems=[str(error)])
+
+
+def _hear_while_blocked(daemon: Daemon, *numbers: signal.Signals) -> None:
+    """Note a stop when the signal comes, not only when the loop does: a plugin may block it for ever."""
+    heard = 0
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        nonlocal heard
+        heard += 1
+        daemon.end_in_time(now=heard > 1)
+        handler = handlers[number]
+        if callable(handler):
+            handler(number, frame)
+
+    handlers = {int(number): signal.signal(number, hear) for number in numbers}
 
 
 def _first(group: BaseExceptionGroup[ConnectordError]) -> ConnectordError:

@@ -10,12 +10,10 @@ import os
 import pwd
 import random
 import secrets
-import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any, TypeVar
 
 import structlog
@@ -32,7 +30,6 @@ from connectord.control import results as r
 from connectord.control.methods import Caller, Methods
 from connectord.control.peers import Peer, role_of
 from connectord.control.server import open_control_listener, serve_control
-from connectord.errors import ConfigurationRefused, RequestError, StoreFull
 from connectord.hosting import PluginHost
 from connectord.lanes.lane import Lane
 from connectord.ledger.ledger import Ledger
@@ -69,12 +66,14 @@ class Surroundings:
 
     ``adapters`` are the ones that systems may use, and ``plugins`` what plugins brought beside them. With
     ``look_for_plugins`` a reload takes in what was installed since, adapters included; without it nothing comes in.
-    ``descriptors`` are files that no child may keep open.
+    ``owns_process`` says that nothing else runs in this process: then its event loop is watched, and the process is
+    ended if a plugin holds up the stop. ``descriptors`` are files that no child that a plugin forks may keep open.
     """
 
     adapters: Mapping[str, type[Adapter]]
     plugins: PluginSet = field(default_factory=PluginSet)
     look_for_plugins: Callable[[PluginSet], PluginSet] | None = None
+    owns_process: bool = False
     descriptors: tuple[int, ...] = ()
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     clock: Clock = field(default_factory=SystemClock)
@@ -110,6 +109,7 @@ class Daemon:
             self.ledger.watchers,
             self._read_changes,
             surroundings.look_for_plugins,
+            owns_process=surroundings.owns_process,
         )
         self.configurations = Configurations(
             config,
@@ -215,7 +215,7 @@ class Daemon:
                     lane.stop()
                 self._notifier.stop()
                 lanes.cancel_scope.deadline = trio.current_time() + self.config.daemon.drain_ms / 1000
-                self._end_in_time(now=self._stop_now)
+                self.end_in_time(now=self._stop_now)
                 if self._stop_now:
                     lanes.cancel_scope.cancel()
             drain.set()
@@ -230,42 +230,13 @@ class Daemon:
             self._stop_now = True
             if self._lanes_nursery is not None:
                 self._lanes_nursery.cancel_scope.cancel()
-            self._end_in_time(now=True)
+            self.end_in_time(now=True)
         self._stop.set()
 
-    def _end_in_time(self, *, now: bool) -> None:
+    def end_in_time(self, *, now: bool) -> None:
         """Whatever a plugin does: see that the process ends after the drain and a grace."""
         drain_seconds = 0.0 if now else self.config.daemon.drain_ms / 1000
         self.plugin_host.watch.end_within(drain_seconds + STOP_GRACE_SECONDS)
-
-    async def watch_signals(self) -> None:
-        """SIGHUP reloads; SIGTERM and SIGINT stop, a second one at once. Runs until cancelled."""
-        with trio.open_signal_receiver(signal.SIGHUP, signal.SIGTERM, signal.SIGINT) as signals:
-            self._hear_while_blocked(signal.SIGTERM, signal.SIGINT)
-            async for number in signals:
-                if number != signal.SIGHUP:
-                    self.request_stop(now=False)
-                    continue
-                try:
-                    await self.reload(plan=False, who="signal")
-                except ConfigurationRefused as error:
-                    log.error("reload refused: nothing was changed", problems=[str(item) for item in error.problems])
-                except (RequestError, StoreFull) as error:
-                    log.error("reload refused: nothing was changed", problems=[str(error)])
-
-    def _hear_while_blocked(self, *numbers: signal.Signals) -> None:
-        """Note a stop when the signal comes, not only when the loop does: a plugin may block it for ever."""
-        heard = 0
-
-        def hear(number: int, frame: FrameType | None) -> None:
-            nonlocal heard
-            heard += 1
-            self._end_in_time(now=heard > 1)
-            handler = handlers[number]
-            if callable(handler):
-                handler(number, frame)
-
-        handlers = {int(number): signal.signal(number, hear) for number in numbers}
 
     # -- reload (rules 10 and 11)
 
@@ -277,7 +248,7 @@ class Daemon:
     async def reload(self, *, plan: bool, to: int | None = None, who: str) -> r.Reload:
         """Apply connectord.toml anew, or the text of version ``to``: all or nothing. ``plan`` only says what would be.
 
-        Raises :class:`ConfigurationRefused` or :class:`NotFound`; then nothing was changed.
+        Raises :class:`connectord.errors.ConfigurationRefused` or ``NotFound``; then nothing was changed.
         """
         if plan:
             # looking changes nothing, so it waits for nobody

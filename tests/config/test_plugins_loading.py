@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import site
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -304,3 +306,20 @@ def test_what_is_loaded_stays_and_what_is_new_comes_beside_it(install) -> None:
     assert "second" not in before.adapters
     assert after.fresh == ("plugin 'plugins_test_second' of b-second 1.2",)
     assert load_plugins(known=after).fresh == ()
+
+
+def test_an_editable_installation_is_found_without_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install
+) -> None:
+    source = tmp_path / "checkout"
+    source.mkdir()
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(site, "getsitepackages", lambda: [str(tmp_path)])
+    before = load_plugins()
+    install("c-editable", "plugins_test_editable", GOOD.format(name="editable"))
+    (tmp_path / "plugins_test_editable.py").rename(source / "plugins_test_editable.py")
+    (tmp_path / "_editable.pth").write_text(f"import sys\n{source}\n{tmp_path / 'gone'}\n")
+    after = load_plugins(known=before)
+    assert "editable" in after.adapters
+    assert str(source) in sys.path
+    assert str(tmp_path / "gone") not in sys.path

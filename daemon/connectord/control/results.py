@@ -374,7 +374,7 @@ class Status(Result, frozen=True, kw_only=True):
     notifications: NotificationBacklog
     stopping: bool
     longest_block: LoopBlock | None = None
-    """the longest time that the event loop did not come round, since the start"""
+    """the longest time that the event loop did not come round, since the start; to within a quarter of loop_warning"""
     plugins: list[str] = []
     """the plugins that are loaded, with their versions"""
 

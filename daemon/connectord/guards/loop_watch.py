@@ -1,8 +1,8 @@
 """Notices when the event loop does not come round, says who blocks it, and ends a process that does not end.
 
-An instrument notes when the loop begins to work and when it waits again: two notes a round, however many tasks run in
-it. A thread looks at the notes now and then. While the loop is blocked nothing else can: it takes the stack of the
-loop's thread, and logs it. The thread is started and joined by whoever opens the watch.
+A thread asks the loop for a sign several times within the time that it may take, and looks at the stack of the loop's
+thread when there is none. Nothing is measured in the loop itself, so its tasks pay nothing. The thread is started and
+joined by whoever opens the watch.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,9 +24,13 @@ from connectord.guards.culprits import Culprit, Packages, running_culprit, waiti
 EXIT_HELD_UP = 1
 """The exit code of a process that was ended although something held it up."""
 
+LOOKS_WITHIN_LIMIT = 4
+"""How often the loop is asked in the time that it may take: so exact is the length of a block."""
+
 _LONGEST_LOOK_SECONDS = 0.25
 _SHORTEST_LOOK_SECONDS = 0.005
 _ANSWER_SECONDS = 1.0
+_WAITING_FOR_IO = "/trio/_core/_io_"
 
 log = structlog.get_logger()
 
@@ -47,18 +51,17 @@ class Told(Protocol):
     def __call__(self, block: Block) -> None: ...
 
 
-class LoopWatch(trio.abc.Instrument):
+class LoopWatch:
     """Watches one event loop. ``packages`` are the plugins whose code it knows, ``told`` hears of every block."""
 
     def __init__(self, packages: Packages, told: Told) -> None:
         self.longest: Block | None = None
-        """The longest block so far."""
+        """The longest that the loop took to give a sign, so far; None where nobody asked."""
         self._packages = packages
         self._told = told
         self._limit: float | None = None
-        self._longest_seconds = 0.0
-        self._busy_since: float | None = None
-        self._seen: tuple[float, Culprit | None] | None = None
+        self._asked_at: float | None = None
+        self._seen: Culprit | None = None
         self._end_at: float | None = None
         self._closed = threading.Event()
         self._loop_thread = 0
@@ -71,21 +74,16 @@ class LoopWatch(trio.abc.Instrument):
         """Watch the loop of the running task until the block ends."""
         self._loop_thread = threading.get_ident()
         self._token = trio.lowlevel.current_trio_token()
-        self._busy_since = time.monotonic()
         thread = threading.Thread(target=self._look, name="connectord loop watch", daemon=True)
-        trio.lowlevel.add_instrument(self)
         thread.start()
         try:
             yield
         finally:
-            # an instrument that has failed was taken out already
-            with suppress(KeyError):
-                trio.lowlevel.remove_instrument(self)
             self._closed.set()
             thread.join()
 
     def set_limit(self, milliseconds: int | None) -> None:
-        """How long the loop may take for one round before it counts as blocked; None for any time."""
+        """How long the loop may give no sign before it counts as blocked; None for any time."""
         self._limit = None if milliseconds is None else milliseconds / 1000
 
     def end_within(self, seconds: float) -> None:
@@ -96,51 +94,55 @@ class LoopWatch(trio.abc.Instrument):
 
     # -- in the loop's thread
 
-    def before_io_wait(self, timeout: float) -> None:
-        """The loop has come round."""
-        busy_since, self._busy_since = self._busy_since, None
-        if busy_since is not None:
-            seconds = time.monotonic() - busy_since
-            if seconds > self._longest_seconds or (self._limit is not None and seconds >= self._limit):
-                self._note(seconds, busy_since)
-
-    def after_io_wait(self, timeout: float) -> None:
-        """The loop begins its next round."""
-        self._busy_since = time.monotonic()
-
-    def _note(self, seconds: float, busy_since: float) -> None:
-        seen, self._seen = self._seen, None
-        culprit = seen[1] if seen is not None and seen[0] == busy_since else None
-        block = Block(seconds, time.time() - seconds, culprit)
-        if seconds > self._longest_seconds:
-            self._longest_seconds, self.longest = seconds, block
-        if self._limit is None or seconds < self._limit:
+    def _answer(self) -> None:
+        asked_at, seen = self._asked_at, self._seen
+        self._asked_at = self._seen = None
+        if asked_at is None:
             return
-        log.warning("the event loop goes on", blocked_seconds=round(seconds, 3), **_by(culprit))
-        self._told(block)
+        seconds = time.monotonic() - asked_at
+        block = Block(seconds, time.time() - seconds, seen)
+        if self.longest is None or seconds > self.longest.seconds:
+            self.longest = block
+        if self._limit is not None and seconds >= self._limit:
+            log.warning("the event loop goes on", blocked_seconds=round(seconds, 3), **_by(seen))
+            self._told(block)
 
     # -- in the watch's own thread
 
     def _look(self) -> None:
-        while not self._closed.wait(self._pause_seconds()):
-            busy_since, now = self._busy_since, time.monotonic()
-            if self._limit is not None and busy_since is not None and now - busy_since >= self._limit:
-                self._see(busy_since, now)
+        due_at = time.monotonic() + self._pause_seconds()
+        while not self._closed.wait(max(due_at - time.monotonic(), 0)):
+            now, limit = time.monotonic(), self._limit
+            if limit is not None:
+                if self._asked_at is None:
+                    # later than it should be, it was kept out by code that keeps the interpreter's lock
+                    self._seen = None
+                    self._asked_at = due_at
+                    self._run_in_loop(self._answer)
+                asked_at = self._asked_at
+                if asked_at is not None and now - asked_at >= limit and self._seen is None:
+                    self._see(asked_at, now)
+            due_at = time.monotonic() + self._pause_seconds()
             if self._end_at is not None and now >= self._end_at:
                 self._end()
 
     def _pause_seconds(self) -> float:
         if self._limit is None:
             return _LONGEST_LOOK_SECONDS
-        return min(max(self._limit / 4, _SHORTEST_LOOK_SECONDS), _LONGEST_LOOK_SECONDS)
+        return min(max(self._limit / LOOKS_WITHIN_LIMIT, _SHORTEST_LOOK_SECONDS), _LONGEST_LOOK_SECONDS)
 
-    def _see(self, busy_since: float, now: float) -> None:
-        if self._seen is not None and self._seen[0] == busy_since:
-            return
+    def _see(self, asked_at: float, now: float) -> None:
         culprit = running_culprit(self._loop_thread, self._known())
-        if self._busy_since == busy_since:  # else it went on in this moment, and what was seen is of something else
-            self._seen = busy_since, culprit
-            log.warning("the event loop is blocked", for_seconds=round(now - busy_since, 3), **_by(culprit))
+        # it may have answered in this moment, or just be about to: then what was seen is of something else
+        if culprit is None or self._asked_at != asked_at or _WAITING_FOR_IO in culprit.at:
+            return
+        self._seen = culprit
+        log.warning("the event loop is blocked", for_seconds=round(now - asked_at, 3), **_by(culprit))
+
+    def _run_in_loop(self, function: Callable[[], None]) -> None:
+        if self._token is not None:
+            with suppress(trio.RunFinishedError):
+                self._token.run_sync_soon(function)
 
     def _end(self) -> None:
         held_up_by = self._waiting()
@@ -163,9 +165,7 @@ class LoopWatch(trio.abc.Instrument):
             names.extend(str(culprit) for culprit in waiting_culprits(self._known()))
             answered.set()
 
-        if self._token is not None:
-            with suppress(trio.RunFinishedError):
-                self._token.run_sync_soon(ask)
+        self._run_in_loop(ask)
         return names if answered.wait(_ANSWER_SECONDS) else None
 
     def _known(self) -> Mapping[str, str]:

@@ -6,8 +6,10 @@ reach the store.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+import msgspec
 
 from connectord.adapters import MAX_RESPONSE_BYTES, Progress, Rejected, Succeeded
 from connectord.ledger.submission import response_digest
@@ -57,32 +59,28 @@ def _data(value: object, source: str) -> Mapping[str, Any]:
 
 
 def _check_extent(data: Mapping[Any, Any], source: str) -> None:
-    """Raise :class:`ValueError` where the data is too large or too deep. It stops looking once that is certain."""
-    left = MAX_RESPONSE_BYTES
-    level: list[Any] = [data]
-    for _ in range(MOST_LEVELS):
-        deeper: list[Any] = []
-        for value in level:
-            # no value takes less than two bytes of JSON, with what stands before or after it
-            left -= 2
-            if isinstance(value, str | bytes | bytearray):
-                left -= len(value)
-            elif isinstance(value, Mapping):
-                left -= len(value) * 2
-                if left >= 0:
-                    deeper += value.values()
-                    left -= sum(len(key) for key in value if isinstance(key, str))
-            elif isinstance(value, list | tuple | set | frozenset):
-                if len(value) * 2 <= left:
-                    deeper += value
-                else:
-                    left = -1
-            if left < 0:
-                raise ValueError(f"{source} returned data of more than {MAX_RESPONSE_BYTES} bytes; {_AT_MOST}")
-        if not deeper:
-            return
-        level = deeper
-    raise ValueError(f"{source} returned data that is nested deeper than {MOST_LEVELS} levels")
+    """Raise :class:`ValueError` where the data is too large or too deep, :class:`TypeError` where it is no JSON."""
+    try:
+        encoded = msgspec.json.encode(data)
+    except RecursionError:
+        raise ValueError(_too_deep(source)) from None
+    if len(encoded) > MAX_RESPONSE_BYTES:
+        raise ValueError(f"{source} returned data of {len(encoded)} bytes; {_AT_MOST}")
+    # only what has so many containers can be so deep
+    if encoded.count(b"{") + encoded.count(b"[") > MOST_LEVELS:
+        level: list[Any] = [msgspec.json.decode(encoded)]
+        for _ in range(MOST_LEVELS):
+            level = [item for each in level for item in _items(each) if isinstance(item, dict | list)]
+        if level:
+            raise ValueError(_too_deep(source))
+
+
+def _items(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
+
+
+def _too_deep(source: str) -> str:
+    return f"{source} returned data that is nested deeper than {MOST_LEVELS} levels"
 
 
 _AT_MOST = f"a response carries at most {MAX_RESPONSE_BYTES} of them: keep large results elsewhere, and name the place"

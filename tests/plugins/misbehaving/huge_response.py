@@ -13,9 +13,9 @@ class HugeResponseAdapter(Adapter):
         match call.data["where"]:
             case "reason":
                 return Rejected(reason="x" * 300_000_000)
-            case "one text":
+            case "text":
                 return Succeeded({"text": "x" * 300_000_000})
-            case "many":
+            case "list":
                 return Succeeded({"list": [0] * 50_000_000})
             case _:
                 raise OSError("x" * 300_000_000)
