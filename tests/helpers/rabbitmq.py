@@ -40,8 +40,8 @@ def find_server() -> str:
 class Broker:
     """One broker, with everything that it has in ``directory``; listens on loopback only.
 
-    The user ``guest`` may do everything and ``reader`` may not write; the user ``connectord`` shows a certificate
-    instead of a password. The virtual host ``other`` is there, and nobody may use it.
+    The users ``guest`` and ``worker`` may do everything and ``reader`` may not write; the user ``connectord`` shows a
+    certificate instead of a password. The virtual host ``other`` is there, and nobody may use it.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -199,9 +199,15 @@ def _definitions() -> dict[str, Any]:
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
     return {
         "vhosts": [{"name": "/"}, {"name": "other"}],
-        "users": [_user("guest", "guest", "administrator"), _user("reader", "reader"), _user("connectord", "")],
+        "users": [
+            _user("guest", "guest", "administrator"),
+            _user("worker", "a-secret-of-its-own"),
+            _user("reader", "reader"),
+            _user("connectord", ""),
+        ],
         "permissions": [
             {"user": "guest", "vhost": "/", **everything},
+            {"user": "worker", "vhost": "/", **everything},
             {"user": "connectord", "vhost": "/", **everything},
             {"user": "reader", "vhost": "/", **everything, "write": "^$"},
         ],
