@@ -140,8 +140,10 @@ async def test_where_no_redirect_leads(location: str, says: str) -> None:
     assert len(requests) == 1
 
 
-async def test_a_location_that_is_no_url_is_a_broken_answer() -> None:
-    async with serve(Recorder(to("http://[::1/"))) as url, adapter_for(url, follow_redirects=1) as adapter:
+@pytest.mark.parametrize("follow_redirects", [0, 1])
+async def test_a_location_that_is_no_url_is_a_broken_answer(follow_redirects: int) -> None:
+    seen = Recorder(to("http://[::1/"))
+    async with serve(seen) as url, adapter_for(url, follow_redirects=follow_redirects) as adapter:
         with pytest.raises(NotConnected, match="broken HTTP answer: Invalid URL in location header"):
             await adapter.trigger(make_call())
 
