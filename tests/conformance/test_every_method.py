@@ -11,7 +11,6 @@ from conformance.planted import Healthy
 from connectord.adapters import (
     Call,
     Deliver,
-    NotConnected,
     NotThere,
     Outcome,
     PollAnswer,
@@ -20,7 +19,7 @@ from connectord.adapters import (
     Succeeded,
     Taken,
 )
-from connectord.testing import AdapterConformance, Answer, FakeSystem, Request
+from connectord.testing import AdapterConformance, Answer, FakeSystem, Request, make_call
 from connectord.testing.conformance import base
 from connectord.testing.conformance.watchdog import ends_within
 
@@ -42,10 +41,7 @@ class Everything(Healthy):
             await trio.sleep(0.01)
 
     async def healthcheck(self) -> None:
-        try:
-            await self.client.get(self.settings.url)
-        except Exception as error:
-            raise NotConnected("not there") from error
+        await self.trigger(make_call())
 
 
 class TestEverything(AdapterConformance):
