@@ -25,7 +25,7 @@ demo: $(READY)
 	$(BIN)/connectord demo
 
 test: lint
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .
