@@ -107,7 +107,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 
 
 async def until_text(file: Path, text: str) -> str:
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while not file.exists() or text not in file.read_text():
             await trio.sleep(0.05)
     return file.read_text()
@@ -122,7 +122,7 @@ async def test_a_notifier_tells_owners_with_the_outbox_behind_it(stage: Stage) -
     await stage.daemon.start()
     action = await stage.daemon.call("submit", system="bad", owner="anna", data={"error": "ValueError"})
     await stage.daemon.until(action["id"], "closed")
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while (channel := (await stage.daemon.call("status"))["notifications"]["channel"])["state"] == "up":
             await trio.sleep(0.05)
     assert channel["via"] == "chat"

@@ -265,6 +265,7 @@ async def test_a_compressed_body_is_read_though_not_asked_for(
         ("br", b"\x8b\x08\x80"),
         ("gzip", b""),
     ],
+    ids=["too much", "cut off", "not what it says", "unknown", "nothing"],
 )
 async def test_a_body_that_cannot_be_decompressed_counts_as_none(encoding: str, body: bytes) -> None:
     answer = Response(body=body, headers={"Content-Encoding": encoding})
