@@ -102,7 +102,6 @@ async def test_an_adapter_may_not_answer_for_another_systems_action(tmp_path: Pa
 @pytest.mark.parametrize(
     "message",
     [(5, Succeeded()), ("01J", "yes"), ("01J", Taken()), ("\ud800", Succeeded()), ("01J", Succeeded({"x": object()}))],
-    ids=repr,
 )
 async def test_rubbish_is_refused_and_never_reaches_the_store(
     tmp_path: Path, autojump_clock: object, message: Message

@@ -171,7 +171,6 @@ async def test_a_fault_costs_the_poll_alone_and_is_told_with_its_line(
 @pytest.mark.parametrize(
     "rubbish",
     ["yes", Taken(), Rejected(None), Succeeded([1]), Progress({}, 1), Progress("x", 200), Succeeded({"x": object()})],
-    ids=repr,
 )
 async def test_rubbish_never_reaches_the_store(tmp_path: Path, autojump_clock: object, rubbish: object) -> None:
     async def answer(call: Call) -> PollAnswer:
