@@ -204,7 +204,7 @@ class _Story:
         done = await call("reload")
         c = await call("show", id=first)
         ok = c["state"] == "closed" and "Tried 3 of 5 times. No further tries" in c["connection_error"]["text"]
-        check("10c", f"limit 5 to 3: closed at once ({done['plan']['closed']}), still shows 3 of 5", ok=ok)
+        check("10c", f"limit 5 to 3: closed at once ({done['plan']['actions']['close']}), still shows 3 of 5", ok=ok)
         unmoved = await call("show", id=waits)
         check("11", "a limit change does not touch what is waiting", ok=unmoved["state"] in ("waiting", "closed"))
         self._notified += [first, second]
