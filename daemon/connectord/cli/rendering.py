@@ -234,16 +234,7 @@ def system_table(systems: Iterable[Mapping[str, Any]]) -> str:
 def plan_text(result: Mapping[str, Any]) -> str:
     """What a reload changed, or would change."""
     plan = result.get("plan") or {}
-    held, back = plan.get("held") or [], plan.get("back") or []
-    lines = [f"+ {clean(name)}{'  (its actions go on)' if name in back else ''}" for name in plan.get("added") or []]
-    lines += [
-        f"- {clean(name)}{'  (its actions are held)' if name in held else ''}" for name in plan.get("removed") or []
-    ]
-    for name, changes in (plan.get("changed") or {}).items():
-        lines += [f"~ {clean(name)}", *(f"    {key_change(change)}" for change in changes)]
-    lines += [f"~ {key_change(change)}" for change in plan.get("other") or []]
-    if not lines:
-        lines.append("no changes")
+    lines = _changed_settings(plan) or ["no changes"]
     lines += [f"+ {clean(plugin)}" for plugin in plan.get("plugins") or []]
     lines += [f"needs a restart: {clean(key)}" for key in plan.get("restart_required") or []]
     lines += [f"not loaded: {clean(problem)}" for problem in plan.get("plugin_problems") or []]
@@ -254,7 +245,19 @@ def plan_text(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def key_change(change: Mapping[str, Any]) -> str:
+def _changed_settings(changes: Mapping[str, Any]) -> list[str]:
+    """A line for every system that came or went, and for every setting that differs."""
+    held, back = changes.get("held") or [], changes.get("back") or []
+    lines = [f"+ {clean(name)}{'  (its actions go on)' if name in back else ''}" for name in changes.get("added") or []]
+    lines += [
+        f"- {clean(name)}{'  (its actions are held)' if name in held else ''}" for name in changes.get("removed") or []
+    ]
+    for name, keys in (changes.get("changed") or {}).items():
+        lines += [f"~ {clean(name)}", *(f"    {_key_change(change)}" for change in keys)]
+    return [*lines, *(f"~ {_key_change(change)}" for change in changes.get("other") or [])]
+
+
+def _key_change(change: Mapping[str, Any]) -> str:
     """``retry.limit: 5 -> 7``"""
     return f"{clean(change.get('key'))}: {clean(change.get('old'))} -> {clean(change.get('new'))}"
 
@@ -277,11 +280,7 @@ def config_table(history: Mapping[str, Any]) -> str:
 
 def config_diff_text(difference: Mapping[str, Any]) -> str:
     """What ``config diff`` prints: the keys with their values, then the lines of the file."""
-    lines = [f"+ {clean(name)}" for name in difference.get("added") or []]
-    lines += [f"- {clean(name)}" for name in difference.get("removed") or []]
-    for name, changes in (difference.get("changed") or {}).items():
-        lines += [f"~ {clean(name)}", *(f"    {key_change(change)}" for change in changes)]
-    lines += [f"~ {key_change(change)}" for change in difference.get("other") or []]
+    lines = _changed_settings(difference)
     lines += [f"cannot be read any more: {clean(problem)}" for problem in difference.get("problems") or []]
     parts = ["\n".join(lines)] if lines else ["no setting differs"]
     if difference.get("text"):
