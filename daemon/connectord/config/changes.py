@@ -37,14 +37,14 @@ class ConfigDiff:
 
     ``changed`` has the systems in both whose configuration differs, with keys counted from the system
     (``retry.limit``, ``http.url``); a changed ``[retry]`` or ``[[allocation]]`` shows in the systems that it
-    changes. ``retry_limits`` has those whose retry limit differs: the old and the new one. ``other`` has all
-    changes outside ``[systems]``; ``restart_required`` names those of them that act only at a restart.
+    changes.
+    ``other`` has all changes outside ``[systems]``; ``restart_required`` names those of them that act only at a
+    restart.
     """
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     changed: Mapping[str, tuple[Change, ...]] = field(default_factory=lambda: MappingProxyType({}))
-    retry_limits: Mapping[str, tuple[int, int]] = field(default_factory=lambda: MappingProxyType({}))
     other: tuple[Change, ...] = ()
     restart_required: tuple[str, ...] = ()
 
@@ -55,23 +55,15 @@ class ConfigDiff:
 def diff(old: Config, new: Config) -> ConfigDiff:
     """What ``new`` changes. No secret of either shows in it."""
     secrets = {*old.secrets, *new.secrets}
-    both = [(system, new.systems[name]) for name, system in old.systems.items() if name in new.systems]
     changed = {}
-    for before, after in both:
-        if changes := _compare(_system_values(before), _system_values(after), secrets):
-            changed[before.name] = changes
+    for name in [name for name in old.systems if name in new.systems]:
+        if changes := _compare(_system_values(old.systems[name]), _system_values(new.systems[name]), secrets):
+            changed[name] = changes
     other = _compare(_other_values(old, new), _other_values(new, old), secrets)
     return ConfigDiff(
         added=tuple(name for name in new.systems if name not in old.systems),
         removed=tuple(name for name in old.systems if name not in new.systems),
         changed=MappingProxyType(changed),
-        retry_limits=MappingProxyType(
-            {
-                before.name: (before.policy.retry.limit, after.policy.retry.limit)
-                for before, after in both
-                if before.policy.retry.limit != after.policy.retry.limit
-            }
-        ),
         other=other,
         restart_required=tuple(change.key for change in other if change.key in RESTART_REQUIRED),
     )
