@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -90,12 +91,9 @@ async def watch_signals(daemon: Daemon) -> None:
             if number != signal.SIGHUP:
                 daemon.request_stop(now=False)
                 continue
-            try:
+            # what is refused is in the log, and changes nothing
+            with suppress(ConfigurationRefused, RequestError, StoreFull):
                 await daemon.reload(plan=False, who="signal")
-            except ConfigurationRefused as error:
-                log.error("reload refused: nothing was changed", problems=[str(item) for item in error.problems])
-            except (RequestError, StoreFull) as error:
-                log.error("reload refused: nothing was changed", problems=[str(error)])
 
 
 def _hear_while_blocked(daemon: Daemon, *numbers: signal.Signals) -> None:

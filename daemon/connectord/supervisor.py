@@ -30,6 +30,7 @@ from connectord.control import results as r
 from connectord.control.methods import Caller, Methods
 from connectord.control.peers import Peer, role_of
 from connectord.control.server import open_control_listener, serve_control
+from connectord.errors import ConfigurationRefused, RequestError, StoreFull
 from connectord.hosting import PluginHost
 from connectord.lanes.lane import Lane
 from connectord.ledger.ledger import Ledger
@@ -37,6 +38,7 @@ from connectord.ledger.operations import SetPaused
 from connectord.ledger.policies import PolicyBook
 from connectord.lifecycle.circumstances import Present
 from connectord.lifecycle.policy import Policy
+from connectord.metrics import Sources, measured, open_metrics_listeners, serve_metrics
 from connectord.network import SystemNetwork
 from connectord.notifier import Notifier
 from connectord.observability import Redactor
@@ -129,6 +131,17 @@ class Daemon:
             plugged=lambda: self.plugin_host.plugins.notifiers,
         )
         self._methods = Methods(self, lambda: self.plugin_host.plugins.commands)
+        self.measured = Sources(
+            config=lambda: self.config,
+            config_version=lambda: self.configurations.version,
+            lanes=self.lanes,
+            ledger=self.ledger,
+            channel=lambda: self._notifier.channel,
+            watch=self.plugin_host.watch,
+            clock=surroundings.clock,
+            read=self.read,
+            notifier=self._notifier.measures,
+        )
         self._paused = self._reader.paused_systems()
         self._public_url = config.callbacks.public_url
         self._departed: dict[str, Policy] = {}
@@ -154,12 +167,14 @@ class Daemon:
             self._writer.close()
 
     async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
-        callbacks = self.config.callbacks
+        callbacks, metrics = self.config.callbacks, self.config.metrics
         listeners = await open_callback_listeners(callbacks.host, callbacks.port)
+        pages: list[trio.SocketListener] = []
         try:
+            pages += [] if metrics is None else await open_metrics_listeners(metrics)
             control = await open_control_listener(self.config.daemon.control_socket)
         except BaseException:
-            for listener in listeners:
+            for listener in (*listeners, *pages):
                 await listener.aclose()
             raise
         if callbacks.port == 0 and not callbacks.public_url_given:
@@ -167,24 +182,27 @@ class Daemon:
             host = f"[{callbacks.host}]" if ":" in callbacks.host else callbacks.host
             self._public_url = f"http://{host}:{port}"
         drain = trio.Event()
-        held = [*self._given.descriptors, *(listener.socket.fileno() for listener in (*listeners, control))]
+        held = [*self._given.descriptors, *(listener.socket.fileno() for listener in (*listeners, *pages, control))]
         self.plugin_host.watch.set_limit(self.config.daemon.loop_warning_ms)
         with self.plugin_host.guarding(held):
-            await self._run_services(listeners, control, drain, task_status)
+            await self._run_services(listeners, pages, control, drain, task_status)
         log.info("stopped")
 
     async def _run_services(
         self,
         listeners: list[trio.SocketListener],
+        pages: list[trio.SocketListener],
         control: trio.SocketListener,
         drain: trio.Event,
         task_status: trio.TaskStatus[None],
     ) -> None:
         async with trio.open_nursery() as services:
             await services.start(self.ledger.run)
+            if pages:
+                await services.start(serve_metrics, pages, self.measured)
             await self.configurations.start()
             self._book = self._make_book()
-            interrupted = await self.ledger.recover()
+            interrupted = self.measured.daemon.interrupted_attempts = await self.ledger.recover()
             for name in self.config.systems:
                 await self.ledger.enforce_limit(name, "start")
             services.start_soon(self.ledger.watch_deadlines)
@@ -192,11 +210,17 @@ class Daemon:
 
             async def take_callbacks(*, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
                 await serve_callbacks(
-                    listeners, key=self._key, handler=self._taker, drain=drain, task_status=task_status
+                    listeners,
+                    key=self._key,
+                    handler=self._taker,
+                    drain=drain,
+                    measures=self.measured.callbacks,
+                    task_status=task_status,
                 )
 
             async def take_control(*, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
-                await serve_control(control, self._methods.dispatch, self._authorize, task_status=task_status)
+                dispatch = measured(self._methods.dispatch, self._methods.table, self.measured.control)
+                await serve_control(control, dispatch, self._authorize, task_status=task_status)
 
             await services.start(take_callbacks)
             await services.start(take_control)
@@ -206,9 +230,11 @@ class Daemon:
                 for system in self.config.systems.values():
                     self._start_lane(system)
                 log.info("ready", version=__version__, callbacks=self._public_url, interrupted_attempts=interrupted)
+                self.measured.daemon.stage = "ready"
                 systemd.notify("READY=1", f"STATUS=serving {len(self.lanes)} systems")
                 task_status.started()
                 await self._stop.wait()
+                self.measured.daemon.stage = "stopping"
                 systemd.notify("STOPPING=1")
                 log.info("stopping", in_flight=sum(lane.in_flight for lane in self.lanes.values()))
                 for lane in self.lanes.values():
@@ -258,10 +284,18 @@ class Daemon:
             return r.Reload(applied=False, version=version, plan=await self.configurations.plan(candidate))
         async with self._reloading:
             systemd.notify_reloading()
+            applied = False
             try:
-                return await self._reload(to, who)
+                result = await self._reload(to, who)
+                applied = True
+            except (ConfigurationRefused, RequestError, StoreFull) as error:
+                problems = error.problems if isinstance(error, ConfigurationRefused) else [error]
+                log.error("reload refused: nothing was changed", who=who, problems=[str(item) for item in problems])
+                raise
             finally:
+                self.measured.daemon.reloaded(self.now_ms(), applied=applied)
                 systemd.notify("READY=1")
+            return result
 
     async def _reload(self, to: int | None, who: str) -> r.Reload:
         candidate = await self.configurations.load(to)
@@ -314,6 +348,7 @@ class Daemon:
                 control_socket=old.daemon.control_socket,
             ),
             callbacks=replace(new.callbacks, host=old.callbacks.host, port=old.callbacks.port),
+            metrics=old.metrics,
         )
         self.configurations.put_in_force(running, version)
         self.plugin_host.watch.set_limit(running.daemon.loop_warning_ms)
@@ -347,6 +382,7 @@ class Daemon:
             network=self._given.network,
             callback_url=partial(self._callback_url, system.name),
             paused=system.name in self._paused,
+            measures=self.measured.of_lane(system.name),
         )
         self.lanes[system.name] = lane
         if self._lanes_nursery is not None and not self._stop.is_set():

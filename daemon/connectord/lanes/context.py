@@ -15,6 +15,7 @@ from connectord.lanes.health import Health
 from connectord.lanes.under_way import CallsUnderWay
 from connectord.ledger.ledger import Ledger
 from connectord.ledger.operations import ClaimedCall
+from connectord.measures import LaneMeasures
 from connectord.times import rfc3339
 
 
@@ -37,6 +38,7 @@ class LaneContext:
     """The attempts under way: their numbers, by their actions."""
     calls: CallsUnderWay = field(default_factory=CallsUnderWay)
     """The calls of the adapter that have a time limit and a place in ``concurrency``."""
+    measures: LaneMeasures = field(default_factory=LaneMeasures)
 
     @property
     def name(self) -> str:

@@ -30,6 +30,7 @@ from connectord.lanes.polling import Polling
 from connectord.lanes.probing import Probes
 from connectord.ledger.ledger import Ledger
 from connectord.lifecycle import events as on
+from connectord.measures import LaneMeasures
 
 log = structlog.get_logger()
 
@@ -47,6 +48,7 @@ class Lane:
         network: Network,
         callback_url: Callable[[str], str],
         paused: bool = False,
+        measures: LaneMeasures | None = None,
     ) -> None:
         self.health = Health()
         self._context = LaneContext(
@@ -59,6 +61,7 @@ class Lane:
             Admission(config.concurrency, config.rate),
             self.health,
             paused,
+            measures=LaneMeasures() if measures is None else measures,
         )
         self._probes = Probes(self._context)
         self._claims = Claims(self._context, self._probes)
@@ -82,6 +85,16 @@ class Lane:
     def in_flight(self) -> int:
         """How many attempts and probes are under way."""
         return len(self._context.attempts) + len(self._probes.under_way)
+
+    @property
+    def free_places(self) -> int:
+        """In how many places of ``concurrency`` nothing is under way, polls counted."""
+        return self._context.admission.free_places
+
+    @property
+    def given_up(self) -> int:
+        """How many calls go on although they were given up."""
+        return self._context.calls.abandoned
 
     @property
     def rate_used_up(self) -> bool:
