@@ -50,6 +50,7 @@ from connectord.store.sqlite_reader import SqliteReader
 from connectord.store.sqlite_writer import SqliteWriter
 from connectord.store.state_directory import DATABASE_NAME, TOKEN_KEY_NAME
 from connectord.times import rfc3339
+from connectord.tracing import TraceKeeper
 
 STOP_GRACE_SECONDS = 5.0
 """How long the process may take to end once the drain is over; then it is ended, and what holds it up is named."""
@@ -131,6 +132,16 @@ class Daemon:
             plugged=lambda: self.plugin_host.plugins.notifiers,
         )
         self._methods = Methods(self, lambda: self.plugin_host.plugins.commands)
+        self.traces = TraceKeeper(
+            config.tracing,
+            watchers=self.ledger.watchers,
+            read_page=self._read_changes,
+            read=self.read,
+            executor=surroundings.reading,
+            network=surroundings.network,
+            directory=directory,
+            mask=surroundings.redactor.mask,
+        )
         self.measured = Sources(
             config=lambda: self.config,
             config_version=lambda: self.configurations.version,
@@ -141,6 +152,7 @@ class Daemon:
             clock=surroundings.clock,
             read=self.read,
             notifier=self._notifier.measures,
+            tracing=lambda: self.traces.tracer,
         )
         self._paused = self._reader.paused_systems()
         self._public_url = config.callbacks.public_url
@@ -207,6 +219,7 @@ class Daemon:
                 await self.ledger.enforce_limit(name, "start")
             services.start_soon(self.ledger.watch_deadlines)
             self.plugin_host.start(services)
+            self.traces.start(services)
 
             async def take_callbacks(*, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
                 await serve_callbacks(
@@ -354,6 +367,7 @@ class Daemon:
         self.plugin_host.watch.set_limit(running.daemon.loop_warning_ms)
         if new.notify != old.notify:
             self._notifier.reconfigure()
+        self.traces.reconfigure(new.tracing)
         if new.callbacks.public_url_given:
             self._public_url = new.callbacks.public_url
         for name in changes.removed:
@@ -383,6 +397,7 @@ class Daemon:
             callback_url=partial(self._callback_url, system.name),
             paused=system.name in self._paused,
             measures=self.measured.of_lane(system.name),
+            traceparent=self.traces.traceparent,
         )
         self.lanes[system.name] = lane
         if self._lanes_nursery is not None and not self._stop.is_set():

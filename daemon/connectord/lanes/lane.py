@@ -8,6 +8,7 @@ goes on with a fresh instance after a pause.
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 
 import structlog
 import trio
@@ -30,6 +31,7 @@ from connectord.lanes.polling import Polling
 from connectord.lanes.probing import Probes
 from connectord.ledger.ledger import Ledger
 from connectord.lifecycle import events as on
+from connectord.lifecycle.action import Action
 from connectord.measures import LaneMeasures
 
 log = structlog.get_logger()
@@ -49,6 +51,7 @@ class Lane:
         callback_url: Callable[[str], str],
         paused: bool = False,
         measures: LaneMeasures | None = None,
+        traceparent: Callable[[Action], str | None] = attrgetter("traceparent"),
     ) -> None:
         self.health = Health()
         self._context = LaneContext(
@@ -62,6 +65,7 @@ class Lane:
             self.health,
             paused,
             measures=LaneMeasures() if measures is None else measures,
+            traceparent=traceparent,
         )
         self._probes = Probes(self._context)
         self._claims = Claims(self._context, self._probes)

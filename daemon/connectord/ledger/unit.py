@@ -155,6 +155,7 @@ class Unit:
             owner=submission.owner,
             due_at=due_at,
             scheduled_at=due_at,
+            traceparent=submission.traceparent,
         )
         if submission.case_id is not None:
             # running an old action again does not give the case back to whoever owned it then
