@@ -163,6 +163,7 @@ class Daemon:
         self._stop_now = False
         self._reloading = trio.Lock()
         self._lanes_nursery: trio.Nursery | None = None
+        self._held: set[str] = set()
 
     # -- life
 
@@ -242,6 +243,9 @@ class Daemon:
                 lanes.start_soon(self._notifier.run)
                 for system in self.config.systems.values():
                     self._start_lane(system)
+                self._tell_held()
+                if interrupted:
+                    log.warning("attempts were interrupted by the end of the last run", count=interrupted)
                 log.info("ready", version=__version__, callbacks=self._public_url, interrupted_attempts=interrupted)
                 self.measured.daemon.stage = "ready"
                 systemd.notify("READY=1", f"STATUS=serving {len(self.lanes)} systems")
@@ -257,6 +261,8 @@ class Daemon:
                 self.end_in_time(now=self._stop_now)
                 if self._stop_now:
                     lanes.cancel_scope.cancel()
+            if lanes.cancel_scope.cancelled_caught:
+                log.warning("drain cut short: what was under way is settled at the next start")
             drain.set()
             with trio.move_on_after(0.2):
                 # a moment for answers that are on their way out, this one's reply to `shutdown` among them
@@ -377,6 +383,7 @@ class Daemon:
         for name in changes.added:
             self._departed.pop(name, None)
         self._book = self._make_book()
+        self._tell_held()
         for name, system in self.config.systems.items():
             lane = self.lanes.get(name)
             if lane is not None and lane.config.adapter != system.adapter:
@@ -405,6 +412,21 @@ class Daemon:
 
     def _end_lane(self, name: str) -> None:
         self.lanes.pop(name).stop()
+
+    def clock_jumped(self, by_seconds: float) -> None:
+        """Note that the wall clock was set. Whatever waits for a time looks again by itself."""
+        self.measured.daemon.clock_jumps += 1
+        log.warning("clock jumped", by_seconds=round(by_seconds, 3))
+
+    def _tell_held(self) -> None:
+        """Log which systems have become ones that are not configured and have actions, and which are back."""
+        live = {system for (system, _), count in self.ledger.counts.items() if count > 0}
+        held = live - set(self.config.systems)
+        for system in sorted(held - self._held):
+            log.warning("system held: it is not configured and has actions", system=system)
+        for system in sorted(self._held - held):
+            log.info("system not held any more", system=system)
+        self._held = held
 
     # -- what others ask
 
@@ -436,6 +458,7 @@ class Daemon:
             self._paused[system] = who
         else:
             self._paused.pop(system, None)
+        log.info("system paused" if paused else "system resumed", system=system, who=who)
         lane = self.lanes.get(system)
         if lane is not None:
             lane.set_paused(paused)

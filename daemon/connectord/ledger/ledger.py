@@ -6,6 +6,7 @@ grow with the load.
 
 from __future__ import annotations
 
+import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
@@ -152,7 +153,9 @@ class Ledger:
             request.finish(result, refusal)
 
     def _refuse(self, batch: Sequence[_Request], error: StoreError) -> None:
-        if not isinstance(error, StoreFailed):
+        if isinstance(error, StoreFailed):
+            log.critical("store failed", error=str(error), todo="the daemon ends, and must be started again")
+        else:
             self.measures.refused_batches += 1
             if self.full_since is None:
                 self.full_since = self._clock.now_ms()
@@ -215,8 +218,9 @@ class Ledger:
         for system, milliseconds in told.closed:
             measures.time(measures.life_seconds, system, milliseconds)
         logger = log.bind()  # once: a lazy one binds for every line, whether it is wanted or not
-        for row in told.history:
-            _log_change(logger, row)
+        if logger.is_enabled_for(logging.INFO):
+            for row in told.history:
+                _log_change(logger, row)
 
     # -- asking
 
