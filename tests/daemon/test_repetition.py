@@ -17,7 +17,6 @@ from connectord.observability import Redactor, configure_logging, is_journal
 from connectord.repetition import Collapser
 from connectord.testing.simulated_clock import SimulatedClock
 
-
 OPEN: list[TextIO] = []
 
 
