@@ -376,7 +376,7 @@ class BacklogAges:
     waiting: Mapping[str, int]
 
 
-AGES_WINDOW = 20_000
+AGES_WINDOW = 10_000
 """How many deadlines are looked at for :class:`BacklogAges`, so that it costs milliseconds whatever waits."""
 
 

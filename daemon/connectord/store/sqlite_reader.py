@@ -85,7 +85,7 @@ _PEOPLE_COUNTS = (
 _FIRST_DUE = (
     "SELECT due_at FROM actions INDEXED BY actions_due WHERE state = 'pending' AND system = ? ORDER BY due_at LIMIT 1"
 )
-# the first deadlines come from the index alone; min() takes the row's number along with it
+# the first deadlines, in the order of the index; min() takes the row's number along with it
 _WAITING_SINCE = (
     "SELECT first.system, (SELECT max(t.ended_at) FROM attempts t JOIN actions a ON a.id = t.action_id "  # noqa: S608
     "WHERE a.rowid = first.number) FROM (SELECT system, number, min(deadline) FROM ("
