@@ -7,6 +7,7 @@ times hides everything else. What each action met is in its card.
 from __future__ import annotations
 
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ def _words(line: Line, field: str) -> str:
     value = line.get(field)
     if value is None and field == "error":
         value = line.get("exc_info")
-    if value is None:
-        return ""
-    kind = type(value).__name__ if isinstance(value, BaseException) else ""
-    return f"{kind}{value}"[:_LONGEST_WORDS]
+    if isinstance(value, BaseException):
+        # a plugin's exception may fail in its own __str__, which this stands
+        value = "".join(traceback.format_exception_only(value))
+    return "" if value is None else str(value)[:_LONGEST_WORDS]

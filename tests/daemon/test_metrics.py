@@ -111,7 +111,8 @@ async def test_not_ready_and_not_alive_say_why(tmp_path: Path, autojump_clock) -
         await simulated.call("submit", system="erp")
         assert hindrances(sources, trio.current_time()) == []
         seen = await scrape(simulated)
-        assert (seen("store_full"), seen("store_refused_batches_total")) == (0, 1)
+        assert seen("store_full") == 0
+        assert seen("store_refused_batches_total") >= 1
         ledger.commit_began_at = trio.current_time() - 31
         assert troubles(sources, trio.current_time()) == ["a commit has been under way for 31 s"]
         ledger.commit_began_at = None

@@ -128,6 +128,17 @@ def test_a_traceback_is_not_kept(tmp_path: Path) -> None:
     assert log.lines()[-1]["repeated"] == 2
 
 
+def test_an_exception_that_cannot_be_put_into_words_harms_nobody(tmp_path: Path) -> None:
+    class Unspeakable(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    log = Log(tmp_path / "log")
+    for _ in range(3):
+        structlog.get_logger().error("adapter fault", system="erp", exc_info=Unspeakable())
+    assert len(log.lines()) == 1
+
+
 async def test_it_tells_by_itself_and_at_the_end(tmp_path: Path, autojump_clock) -> None:
     log = Log(tmp_path / "log")
     log.collapser = Collapser(trio.current_time)
