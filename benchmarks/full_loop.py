@@ -1,12 +1,14 @@
 """The full loop, on loopback: submit, attempt recorded, request out, taken, callback in, closed. All of it durable.
 
-``python benchmarks/full_loop.py [--actions 3000] [--rounds 5] [--in-flight 64] [--backlog 100000]``
+``python benchmarks/full_loop.py [--actions 3000] [--rounds 5] [--in-flight 64] [--backlog 100000] [--metrics]``
 
 The daemon is a process of its own, and so is the system that plays along (``calling_back.py``). Beside the loop it
 measures the bare outbound half on stock httpx, a client for each request in flight, which keeps nothing and hears of
 no callback: the best that stock httpx does. Both are measured once in every round, so that what else the machine does
 falls on both alike; printed are medians, and ratios taken within their rounds. Processor time is that of the daemon,
 or of the process with the clients, user and system together. At the end: what a backlog costs in memory.
+
+``--metrics`` compares something else: a daemon that is scraped once a second with one that has no metrics, in turns.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import statistics
 import tempfile
 import time
@@ -45,9 +48,53 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--in-flight", type=int, default=64)
     parser.add_argument("--backlog", type=int, default=100_000)
+    parser.add_argument("--metrics", action="store_true", help="what metrics cost, scraped once a second")
     options = parser.parse_args()
     with running_system() as port, tempfile.TemporaryDirectory(prefix="connectord-bench-") as directory:
-        trio.run(compare, port, Path(directory), options)
+        trio.run(compare_metrics if options.metrics else compare, port, Path(directory), options)
+
+
+async def compare_metrics(port: int, directory: Path, options: argparse.Namespace) -> None:
+    """Measure a daemon with metrics and one without, round after round, each first in every other one."""
+    bind = f"127.0.0.1:{free_port()}"
+    plain = await start_daemon(directory / "plain", port, options.in_flight)
+    measured = await start_daemon(directory / "measured", port, options.in_flight, f'[metrics]\nbind = "{bind}"\n')
+    figures: dict[DaemonProcess, list[Figure]] = {plain: [], measured: []}
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(scrape, f"http://{bind}/metrics")
+            for daemon in figures:
+                await run_loop(daemon, WARM_UP)
+            for number in range(options.rounds):
+                for daemon in (plain, measured) if number % 2 else (measured, plain):
+                    figures[daemon].append(await measure_loop(daemon, options.actions))
+            nursery.cancel_scope.cancel()
+    finally:
+        plain.kill()
+        measured.kill()
+    rounds = list(zip(figures[plain], figures[measured], strict=True))
+    for what, cost in (
+        ("processor us an action, without metrics", [without.processor_microseconds for without, _ in rounds]),
+        ("processor us an action, scraped once a second", [scraped.processor_microseconds for _, scraped in rounds]),
+        ("ratio of processor time", [b.processor_microseconds / a.processor_microseconds for a, b in rounds]),
+        ("ratio of actions a second", [b.per_second / a.per_second for a, b in rounds]),
+    ):
+        print(f"{what:<54}{statistics.median(cost):>10.3f}   from {min(cost):.3f} to {max(cost):.3f}", flush=True)
+
+
+async def scrape(url: str) -> None:
+    """Scrape once a second, until cancelled."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        while True:
+            (await client.get(url)).raise_for_status()
+            await trio.sleep(1)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 async def compare(port: int, directory: Path, options: argparse.Namespace) -> None:
@@ -112,13 +159,14 @@ async def measure_stock(port: int, count: int, in_flight: int) -> Figure:
     return Figure(count / took, processor_took / count * MICROSECONDS)
 
 
-async def start_daemon(directory: Path, port: int, in_flight: int) -> DaemonProcess:
-    """A daemon with one system, which says nothing but errors."""
+async def start_daemon(directory: Path, port: int, in_flight: int, more: str = "") -> DaemonProcess:
+    """A daemon with one system, which says nothing but errors; ``more`` is added to its configuration."""
+    directory.mkdir(exist_ok=True)
     daemon = DaemonProcess(directory)
     text = daemon.head().replace("[daemon]", '[daemon]\nlog_level = "error"')
     text += f'[systems.sink]\nadapter = "http"\nconcurrency = {in_flight}\n'
     text += f'[systems.sink.http]\nurl = "http://127.0.0.1:{port}/jobs"\n'
-    daemon.configure(text)
+    daemon.configure(text + more)
     await daemon.start()
     return daemon
 

@@ -82,6 +82,8 @@ class Call:
     A poll and a probe get the call of the attempt that they ask about: the same number, key and data.
     ``reference`` is the system's own name for the work, as ``Taken(reference)`` gave it: what a poll asks for. It is
     None in an attempt and in a probe, and where the system gave none.
+
+    ``traceparent`` (W3C Trace Context) is what the system is to be told of the action's trace; None where it has none.
     """
 
     action_id: str
@@ -95,6 +97,7 @@ class Call:
     callback_url: str | None
     idempotency_key: str
     reference: str | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

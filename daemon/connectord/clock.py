@@ -7,12 +7,18 @@ monotonic clock.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 import trio
 
 LONGEST_SLEEP_SECONDS = 30.0
 """No timer sleeps longer in one piece, so that a jump of the wall clock is noticed after that time at most."""
+
+LOOK_SECONDS = 5.0
+"""How often it is looked whether the wall clock was set."""
+JUMP_SECONDS = 2.0
+"""By how much it has to be off to count as set; less is what time services do all day."""
 
 
 class Clock(Protocol):
@@ -60,3 +66,18 @@ class Alarm:
                 return
             with trio.move_on_after(min(remaining_ms / 1000, LONGEST_SLEEP_SECONDS)):
                 await self._moved.wait()
+
+
+async def watch_clock(clock: Clock, jumped: Callable[[float], None]) -> None:
+    """Tell ``jumped`` by how many seconds the wall clock was set, when it was. Runs until cancelled.
+
+    A machine that slept counts as well: trio's clock stands still meanwhile.
+    """
+    wall, running = clock.now_ms(), trio.current_time()
+    while True:
+        await trio.sleep(LOOK_SECONDS)
+        now, running_now = clock.now_ms(), trio.current_time()
+        by_seconds = (now - wall) / 1000 - (running_now - running)
+        if abs(by_seconds) >= JUMP_SECONDS:
+            jumped(by_seconds)
+        wall, running = now, running_now

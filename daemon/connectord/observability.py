@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, TextIO
 
 import msgspec
 import structlog
 
+from connectord.repetition import Collapser
+
 MASK = "********"
+
+_PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+"""How the journal calls the levels (sd-daemon(3))."""
 
 
 class Redactor:
@@ -39,22 +45,34 @@ class Redactor:
         return value
 
 
-def configure_logging(*, log_format: str, log_level: str, redactor: Redactor, stream: TextIO | None = None) -> None:
-    """Set structlog up for the process. ``log_format`` is "json" or "console"."""
+def configure_logging(
+    *,
+    log_format: str,
+    log_level: str,
+    redactor: Redactor,
+    stream: TextIO | None = None,
+    collapser: Collapser | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> None:
+    """Set structlog up for the process. ``log_format`` is "json" or "console".
+
+    Where ``stream`` is the journal's, lines begin with their priority and have no time of their own, for the journal
+    notes it. With a ``collapser`` faults that repeat are counted; at the level "debug" every one is told.
+    """
     stream = sys.stderr if stream is None else stream
-    processors: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
+    journal = is_journal(stream, environ)
+    processors: list[Any] = []
+    if collapser is not None and log_level != "debug":
+        processors.append(collapser)
+    processors += [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level]
+    if not journal:
+        processors.append(structlog.processors.TimeStamper(fmt="iso", utc=True))
+    processors += [structlog.processors.format_exc_info, redactor]
     if log_format == "json":
-        processors += [structlog.processors.format_exc_info, redactor, structlog.processors.JSONRenderer(_dumps)]
+        render: Any = structlog.processors.JSONRenderer(_dumps)
     else:
-        processors += [
-            structlog.processors.format_exc_info,
-            redactor,
-            structlog.dev.ConsoleRenderer(colors=stream.isatty()),
-        ]
+        render = structlog.dev.ConsoleRenderer(colors=stream.isatty() and not journal)
+    processors.append(_with_priority(render) if journal else render)
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, log_level.upper())),
@@ -62,7 +80,29 @@ def configure_logging(*, log_format: str, log_level: str, redactor: Redactor, st
         cache_logger_on_first_use=False,
     )
     # libraries log requests with their addresses at INFO; only their troubles are wanted
-    logging.basicConfig(level=logging.WARNING, stream=stream, format="%(name)s: %(message)s")
+    prefix = f"<{_PRIORITIES['warning']}>" if journal else ""
+    logging.basicConfig(level=logging.WARNING, stream=stream, format=f"{prefix}%(name)s: %(message)s")
+
+
+def is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether the journal reads ``stream``: ``$JOURNAL_STREAM`` names its device and inode (systemd.exec(5))."""
+    named = environ.get("JOURNAL_STREAM")
+    if not named:
+        return False
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return named == f"{status.st_dev}:{status.st_ino}"
+
+
+def _with_priority(render: Any) -> Any:
+    def prefixed(logger: Any, name: str, event: MutableMapping[str, Any]) -> str:
+        prefix = f"<{_PRIORITIES.get(str(event.get('level')), 6)}>"
+        # every line is an entry of its own in the journal
+        return "\n".join(f"{prefix}{line}" for line in render(logger, name, event).splitlines())
+
+    return prefixed
 
 
 def _dumps(event: Any, default: Any = None, **_: Any) -> str:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import gc
 import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 import structlog
 import trio
 
+from connectord import __version__
+from connectord.clock import watch_clock
 from connectord.config import Config, find_config, load_config
 from connectord.errors import ConfigurationRefused, ConnectordError, RequestError, StoreFull
 from connectord.guards.culprits import Packages
 from connectord.observability import Redactor, configure_logging
 from connectord.plugins import load_plugins
+from connectord.repetition import Collapser
 from connectord.store.state_directory import hold_state_directory
 from connectord.supervisor import Daemon, Surroundings
 
@@ -35,16 +39,24 @@ def run_daemon(config_file: Path | None, *, environ: Mapping[str, str], cwd: Pat
 
     Raises the :class:`ConnectordError` that kept it from starting or going on.
     """
-    redactor = Redactor()
+    redactor, collapser = Redactor(), Collapser()
     # already for what plugins do while they are imported
     configure_logging(log_format="json", log_level="info", redactor=redactor)
     plugins = load_plugins()
     path = find_config(config_file, environ, cwd)
     config = load_config(path, adapters=plugins.adapters, notifiers=plugins.notifiers, environ=environ)
     redactor.set(config.secrets)
-    configure_logging(log_format=config.daemon.log_format, log_level=config.daemon.log_level, redactor=redactor)
+    configure_logging(
+        log_format=config.daemon.log_format,
+        log_level=config.daemon.log_level,
+        redactor=redactor,
+        collapser=collapser,
+        environ=environ,
+    )
+    log.info("starting", version=__version__, config=str(path), state_directory=str(config.daemon.state_directory))
     for problem in plugins.problems:
         log.error("plugin not loaded", problem=problem)
+    log.info("plugins loaded", plugins=[f"{name} {version}".strip() for (name, _), version in plugins.loaded.items()])
     _tune_collector()
     with hold_state_directory(config.daemon.state_directory) as lock:
         surroundings = Surroundings(
@@ -57,7 +69,7 @@ def run_daemon(config_file: Path | None, *, environ: Mapping[str, str], cwd: Pat
             redactor=redactor,
         )
         try:
-            trio.run(_run, config, surroundings)
+            trio.run(_run, config, surroundings, collapser)
         except BaseExceptionGroup as group:
             # trio's nurseries wrap what ended them; the caller wants the one error of ours
             known = group.subgroup(ConnectordError)
@@ -74,10 +86,12 @@ def _tune_collector() -> None:
     gc.freeze()
 
 
-async def _run(config: Config, surroundings: Surroundings) -> None:
+async def _run(config: Config, surroundings: Surroundings, collapser: Collapser) -> None:
     daemon = Daemon(config, surroundings)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch_signals, daemon)
+        nursery.start_soon(collapser.run)
+        nursery.start_soon(watch_clock, surroundings.clock, daemon.clock_jumped)
         await daemon.run()
         nursery.cancel_scope.cancel()
 
@@ -90,12 +104,9 @@ async def watch_signals(daemon: Daemon) -> None:
             if number != signal.SIGHUP:
                 daemon.request_stop(now=False)
                 continue
-            try:
+            # what is refused is in the log, and changes nothing
+            with suppress(ConfigurationRefused, RequestError, StoreFull):
                 await daemon.reload(plan=False, who="signal")
-            except ConfigurationRefused as error:
-                log.error("reload refused: nothing was changed", problems=[str(item) for item in error.problems])
-            except (RequestError, StoreFull) as error:
-                log.error("reload refused: nothing was changed", problems=[str(error)])
 
 
 def _hear_while_blocked(daemon: Daemon, *numbers: signal.Signals) -> None:

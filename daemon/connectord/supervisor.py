@@ -30,6 +30,7 @@ from connectord.control import results as r
 from connectord.control.methods import Caller, Methods
 from connectord.control.peers import Peer, role_of
 from connectord.control.server import open_control_listener, serve_control
+from connectord.errors import ConfigurationRefused, RequestError, StoreFull
 from connectord.hosting import PluginHost
 from connectord.lanes.lane import Lane
 from connectord.ledger.ledger import Ledger
@@ -37,6 +38,7 @@ from connectord.ledger.operations import SetPaused
 from connectord.ledger.policies import PolicyBook
 from connectord.lifecycle.circumstances import Present
 from connectord.lifecycle.policy import Policy
+from connectord.metrics import Sources, measured, open_metrics_listeners, serve_metrics
 from connectord.network import SystemNetwork
 from connectord.notifier import Notifier
 from connectord.observability import Redactor
@@ -48,6 +50,7 @@ from connectord.store.sqlite_reader import SqliteReader
 from connectord.store.sqlite_writer import SqliteWriter
 from connectord.store.state_directory import DATABASE_NAME, TOKEN_KEY_NAME
 from connectord.times import rfc3339
+from connectord.tracing import TraceKeeper
 
 STOP_GRACE_SECONDS = 5.0
 """How long the process may take to end once the drain is over; then it is ended, and what holds it up is named."""
@@ -129,6 +132,28 @@ class Daemon:
             plugged=lambda: self.plugin_host.plugins.notifiers,
         )
         self._methods = Methods(self, lambda: self.plugin_host.plugins.commands)
+        self.traces = TraceKeeper(
+            config.tracing,
+            watchers=self.ledger.watchers,
+            read_page=self._read_changes,
+            read=self.read,
+            executor=surroundings.reading,
+            network=surroundings.network,
+            directory=directory,
+            mask=surroundings.redactor.mask,
+        )
+        self.measured = Sources(
+            config=lambda: self.config,
+            config_version=lambda: self.configurations.version,
+            lanes=self.lanes,
+            ledger=self.ledger,
+            channel=lambda: self._notifier.channel,
+            watch=self.plugin_host.watch,
+            clock=surroundings.clock,
+            read=self.read,
+            notifier=self._notifier.measures,
+            tracing=lambda: self.traces.tracer,
+        )
         self._paused = self._reader.paused_systems()
         self._public_url = config.callbacks.public_url
         self._departed: dict[str, Policy] = {}
@@ -138,6 +163,7 @@ class Daemon:
         self._stop_now = False
         self._reloading = trio.Lock()
         self._lanes_nursery: trio.Nursery | None = None
+        self._held: set[str] = set()
 
     # -- life
 
@@ -154,12 +180,14 @@ class Daemon:
             self._writer.close()
 
     async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
-        callbacks = self.config.callbacks
+        callbacks, metrics = self.config.callbacks, self.config.metrics
         listeners = await open_callback_listeners(callbacks.host, callbacks.port)
+        pages: list[trio.SocketListener] = []
         try:
+            pages += [] if metrics is None else await open_metrics_listeners(metrics)
             control = await open_control_listener(self.config.daemon.control_socket)
         except BaseException:
-            for listener in listeners:
+            for listener in (*listeners, *pages):
                 await listener.aclose()
             raise
         if callbacks.port == 0 and not callbacks.public_url_given:
@@ -167,36 +195,46 @@ class Daemon:
             host = f"[{callbacks.host}]" if ":" in callbacks.host else callbacks.host
             self._public_url = f"http://{host}:{port}"
         drain = trio.Event()
-        held = [*self._given.descriptors, *(listener.socket.fileno() for listener in (*listeners, control))]
+        held = [*self._given.descriptors, *(listener.socket.fileno() for listener in (*listeners, *pages, control))]
         self.plugin_host.watch.set_limit(self.config.daemon.loop_warning_ms)
         with self.plugin_host.guarding(held):
-            await self._run_services(listeners, control, drain, task_status)
+            await self._run_services(listeners, pages, control, drain, task_status)
         log.info("stopped")
 
     async def _run_services(
         self,
         listeners: list[trio.SocketListener],
+        pages: list[trio.SocketListener],
         control: trio.SocketListener,
         drain: trio.Event,
         task_status: trio.TaskStatus[None],
     ) -> None:
         async with trio.open_nursery() as services:
             await services.start(self.ledger.run)
+            if pages:
+                await services.start(serve_metrics, pages, self.measured)
             await self.configurations.start()
             self._book = self._make_book()
-            interrupted = await self.ledger.recover()
+            interrupted = self.measured.daemon.interrupted_attempts = await self.ledger.recover()
             for name in self.config.systems:
                 await self.ledger.enforce_limit(name, "start")
             services.start_soon(self.ledger.watch_deadlines)
             self.plugin_host.start(services)
+            self.traces.start(services)
 
             async def take_callbacks(*, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
                 await serve_callbacks(
-                    listeners, key=self._key, handler=self._taker, drain=drain, task_status=task_status
+                    listeners,
+                    key=self._key,
+                    handler=self._taker,
+                    drain=drain,
+                    measures=self.measured.callbacks,
+                    task_status=task_status,
                 )
 
             async def take_control(*, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
-                await serve_control(control, self._methods.dispatch, self._authorize, task_status=task_status)
+                dispatch = measured(self._methods.dispatch, self._methods.table, self.measured.control)
+                await serve_control(control, dispatch, self._authorize, task_status=task_status)
 
             await services.start(take_callbacks)
             await services.start(take_control)
@@ -205,10 +243,15 @@ class Daemon:
                 lanes.start_soon(self._notifier.run)
                 for system in self.config.systems.values():
                     self._start_lane(system)
+                self._tell_held()
+                if interrupted:
+                    log.warning("attempts were interrupted by the end of the last run", count=interrupted)
                 log.info("ready", version=__version__, callbacks=self._public_url, interrupted_attempts=interrupted)
+                self.measured.daemon.stage = "ready"
                 systemd.notify("READY=1", f"STATUS=serving {len(self.lanes)} systems")
                 task_status.started()
                 await self._stop.wait()
+                self.measured.daemon.stage = "stopping"
                 systemd.notify("STOPPING=1")
                 log.info("stopping", in_flight=sum(lane.in_flight for lane in self.lanes.values()))
                 for lane in self.lanes.values():
@@ -218,6 +261,8 @@ class Daemon:
                 self.end_in_time(now=self._stop_now)
                 if self._stop_now:
                     lanes.cancel_scope.cancel()
+            if lanes.cancel_scope.cancelled_caught:
+                log.warning("drain cut short: what was under way is settled at the next start")
             drain.set()
             with trio.move_on_after(0.2):
                 # a moment for answers that are on their way out, this one's reply to `shutdown` among them
@@ -258,10 +303,18 @@ class Daemon:
             return r.Reload(applied=False, version=version, plan=await self.configurations.plan(candidate))
         async with self._reloading:
             systemd.notify_reloading()
+            applied = False
             try:
-                return await self._reload(to, who)
+                result = await self._reload(to, who)
+                applied = True
+            except (ConfigurationRefused, RequestError, StoreFull) as error:
+                problems = error.problems if isinstance(error, ConfigurationRefused) else [error]
+                log.error("reload refused: nothing was changed", who=who, problems=[str(item) for item in problems])
+                raise
             finally:
+                self.measured.daemon.reloaded(self.now_ms(), applied=applied)
                 systemd.notify("READY=1")
+            return result
 
     async def _reload(self, to: int | None, who: str) -> r.Reload:
         candidate = await self.configurations.load(to)
@@ -314,11 +367,13 @@ class Daemon:
                 control_socket=old.daemon.control_socket,
             ),
             callbacks=replace(new.callbacks, host=old.callbacks.host, port=old.callbacks.port),
+            metrics=old.metrics,
         )
         self.configurations.put_in_force(running, version)
         self.plugin_host.watch.set_limit(running.daemon.loop_warning_ms)
         if new.notify != old.notify:
             self._notifier.reconfigure()
+        self.traces.reconfigure(new.tracing)
         if new.callbacks.public_url_given:
             self._public_url = new.callbacks.public_url
         for name in changes.removed:
@@ -328,6 +383,7 @@ class Daemon:
         for name in changes.added:
             self._departed.pop(name, None)
         self._book = self._make_book()
+        self._tell_held()
         for name, system in self.config.systems.items():
             lane = self.lanes.get(name)
             if lane is not None and lane.config.adapter != system.adapter:
@@ -347,6 +403,8 @@ class Daemon:
             network=self._given.network,
             callback_url=partial(self._callback_url, system.name),
             paused=system.name in self._paused,
+            measures=self.measured.of_lane(system.name),
+            traceparent=self.traces.traceparent,
         )
         self.lanes[system.name] = lane
         if self._lanes_nursery is not None and not self._stop.is_set():
@@ -354,6 +412,21 @@ class Daemon:
 
     def _end_lane(self, name: str) -> None:
         self.lanes.pop(name).stop()
+
+    def clock_jumped(self, by_seconds: float) -> None:
+        """Note that the wall clock was set. Whatever waits for a time looks again by itself."""
+        self.measured.daemon.clock_jumps += 1
+        log.warning("clock jumped", by_seconds=round(by_seconds, 3))
+
+    def _tell_held(self) -> None:
+        """Log which systems have become ones that are not configured and have actions, and which are back."""
+        live = {system for (system, _), count in self.ledger.counts.items() if count > 0}
+        held = live - set(self.config.systems)
+        for system in sorted(held - self._held):
+            log.warning("system held: it is not configured and has actions", system=system)
+        for system in sorted(self._held - held):
+            log.info("system not held any more", system=system)
+        self._held = held
 
     # -- what others ask
 
@@ -385,6 +458,7 @@ class Daemon:
             self._paused[system] = who
         else:
             self._paused.pop(system, None)
+        log.info("system paused" if paused else "system resumed", system=system, who=who)
         lane = self.lanes.get(system)
         if lane is not None:
             lane.set_paused(paused)

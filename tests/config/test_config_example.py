@@ -66,6 +66,10 @@ EVERY_KEY = [
     "password",
     "port",
     "starttls",
+    "endpoint",
+    "headers",
+    "sample",
+    "service_name",
     "viewer",
     "operator",
     "admin",
@@ -110,7 +114,7 @@ def test_what_is_commented_out_loads_too(tmp_path) -> None:
     text = re.sub(r"^(command|url) = .*# *via = .*$", "", text, flags=re.MULTILINE)
     text = text.replace("/etc/connectord/", f"{tmp_path}/")
     (tmp_path / "connectord.toml").write_text(text, encoding="utf-8")
-    for name in ("billing-token", "smtp-password", "connectord-key"):
+    for name in ("billing-token", "smtp-password", "connectord-key", "tracing-token"):
         (tmp_path / name).write_text("s3cret")
     (tmp_path / "billing-hook").write_text("whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
     authority = trustme.CA()

@@ -1,4 +1,4 @@
-"""The answers of the callback listener, as the bytes that are sent.
+"""The answers of an HTTP listener, as the bytes that are sent.
 
 They carry no ``Date``: nothing in them may be cached, and the listener knows no wall clock.
 """
@@ -40,15 +40,8 @@ class Answer:
     __slots__ = ("_body_bytes", "closing", "keeping", "status", "why")
 
     def __init__(
-        self,
-        status: int,
-        document: Mapping[str, Any],
-        headers: Mapping[str, str] | None = None,
-        *,
-        why: str | None = None,
+        self, status: int, kind: str, body: bytes, headers: Mapping[str, str] | None = None, *, why: str | None = None
     ) -> None:
-        body = _spaced(msgspec.json.encode(document))
-        kind = "application/json" if status < 400 else "application/problem+json"
         lines = [
             f"HTTP/1.1 {status} {_phrase(status)}",
             "Server: connectord",
@@ -74,7 +67,7 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
     # What a handler says may quote the sender's text, lone surrogates included, which UTF-8 cannot carry.
     detail = detail[:_MOST_DETAIL_CHARACTERS].encode("utf-8", "replace").decode("utf-8")
     document = {"type": "about:blank", "title": _phrase(status), "status": status, "detail": detail}
-    return Answer(status, document, headers, why=detail)
+    return Answer(status, "application/problem+json", _document(document), headers, why=detail)
 
 
 def not_allowed(detail: str) -> Answer:
@@ -97,14 +90,14 @@ def _phrase(status: int) -> str:
     return HTTPStatus(status).phrase
 
 
-def _spaced(compact: bytes) -> bytes:
+def _document(document: Mapping[str, Any]) -> bytes:
     """As people write it: what goes out is read in logs and terminals more often than by programs."""
-    return msgspec.json.format(compact, indent=0)
+    return msgspec.json.format(msgspec.json.encode(document), indent=0)
 
 
 HANDLED = {
-    CallbackAnswer.TAKEN: Answer(200, {"status": "taken"}),
-    CallbackAnswer.LATE: Answer(202, {"status": "late"}),
+    CallbackAnswer.TAKEN: Answer(200, "application/json", _document({"status": "taken"})),
+    CallbackAnswer.LATE: Answer(202, "application/json", _document({"status": "late"})),
 }
 """What the handler's own answers look like."""
 

@@ -1,11 +1,15 @@
-"""One connection of the callback listener: its requests one after the other, under one moving deadline."""
+"""One connection of an HTTP listener: its requests one after the other, under one moving deadline.
+
+What is answered is the business of a subclass; :class:`Connection` answers callbacks.
+"""
 
 from __future__ import annotations
 
 import enum
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import h11
 import trio
@@ -17,6 +21,7 @@ from connectord.callbacks.limits import BadTokens, Limits
 from connectord.callbacks.requests import Head, fault, is_json, malformed, parse
 from connectord.callbacks.tokens import TokenKey
 from connectord.errors import CallbackNotAllowed, InvalidCallback, NotFound, Overloaded, StoreError
+from connectord.measures import CallbackMeasures
 
 _PREFIX: Final = b"/callback/"
 _RECEIVE_BYTES: Final = 16 * 1024  # also of chunks, as thousands of tiny ones are read between two checkpoints
@@ -39,20 +44,33 @@ class CallbackHandler(Protocol):
         ...
 
 
+class HttpService(Protocol):
+    """What all connections of one listener share, whatever they answer."""
+
+    limits: Limits
+    log: FilteringBoundLogger
+    draining: bool
+    """Set once: answer what is under way, then close."""
+
+    connections: set[HttpConnection[Any]]
+    """Those being served; the listener adds and removes them."""
+
+
+ServiceT = TypeVar("ServiceT", bound=HttpService)
+
+
 @dataclass(slots=True)
 class Service:
-    """What all connections of one listener share."""
+    """What all connections of the callback listener share."""
 
     key: TokenKey
     handler: CallbackHandler
     limits: Limits
     bad_tokens: BadTokens
     log: FilteringBoundLogger
+    measures: CallbackMeasures = field(default_factory=CallbackMeasures)
     draining: bool = False
-    """Set once: answer what is under way, then close."""
-
-    connections: set[Connection] = field(default_factory=set)
-    """Those being served; the listener adds and removes them."""
+    connections: set[HttpConnection[Any]] = field(default_factory=set)
 
 
 class _Phase(enum.Enum):
@@ -67,7 +85,7 @@ class _Phase(enum.Enum):
     LINGERING = enum.auto()
 
 
-class Connection:
+class HttpConnection(ABC, Generic[ServiceT]):
     """Serves one stream until it is closed.
 
     There is one cancel scope for the whole connection, and its deadline is moved from phase to phase: entering one
@@ -76,8 +94,8 @@ class Connection:
 
     __slots__ = ("_address", "_buffer", "_close", "_peer", "_phase", "_scope", "_searched", "_service", "_stream")
 
-    def __init__(self, stream: trio.abc.HalfCloseableStream, service: Service, *, address: str, port: int = 0) -> None:
-        """``address`` is the peer's: bad tokens are counted under it."""
+    def __init__(self, stream: trio.abc.HalfCloseableStream, service: ServiceT, *, address: str, port: int = 0) -> None:
+        """``address`` is the peer's."""
         self._stream = stream
         self._service = service
         self._address = address
@@ -110,6 +128,11 @@ class Connection:
             self._scope.cancel()
         elif self._phase is _Phase.NEW:
             self._scope.deadline = min(self._scope.deadline, trio.current_time() + _DRAIN_GRACE_SECONDS)
+
+    def _handle(self) -> None:
+        """From here on to the answer nothing is up to the peer, so no time limit of the listener's holds."""
+        self._phase = _Phase.HANDLING
+        self._scope.deadline = _FOREVER
 
     def _enter(self, phase: _Phase, seconds: float) -> None:
         self._phase = phase
@@ -200,53 +223,13 @@ class Connection:
                 return answers.CUT_SHORT if buffer else None
             buffer += data
 
+    @abstractmethod
     async def _answer(self, head: Head) -> Answer:
         """Everything from the parsed head to the answer; sets whether the connection is closed after it."""
-        keep_alive = head.keep_alive
-        # As long as the body is not read, nothing can follow on this connection.
-        self._close = head.has_body or not keep_alive
-        action_id: str | None = None
-        answer = self._refusal(head)
-        if answer is None:
-            action_id = self._service.key.verify(head.path[len(_PREFIX) :].decode("ascii"))
-            if action_id is None:
-                answer = self._bad_token()
-            else:
-                answer = self._body_refusal(head)
-                if answer is None:
-                    body = await self._read_body(head)
-                    if isinstance(body, Answer):
-                        answer = body
-                    else:
-                        self._close = not keep_alive
-                        answer = await self._hand_over(action_id, head.headers, body)
-        self._log(answer, action_id)
-        return answer
 
-    def _refusal(self, head: Head) -> Answer | None:
-        if not head.path.startswith(_PREFIX):
-            return answers.NOT_FOUND
-        if head.method != b"POST":
-            return answers.WRONG_METHOD
-        return None
-
-    def _bad_token(self) -> Answer:
-        self._close = True
-        wait_seconds = self._service.bad_tokens.count(self._address)
-        return answers.too_many(wait_seconds) if wait_seconds else answers.NO_SUCH_TOKEN
-
-    def _body_refusal(self, head: Head) -> Answer | None:
-        headers = head.headers
-        if headers.get("expect", "100-continue").lower() != "100-continue":
-            return answers.WRONG_EXPECTATION
-        if headers.get("content-encoding", "identity").lower() != "identity":
-            return answers.ENCODED
-        content_type = headers.get("content-type")
-        if content_type is not None and not is_json(content_type):
-            return answers.NOT_JSON
-        if head.content_length > self._service.limits.max_body_bytes:
-            return answers.BODY_TOO_LARGE
-        return None
+    @abstractmethod
+    def _log(self, answer: Answer, action_id: str | None) -> None:
+        """Note what was answered; ``action_id`` is None unless the request was about an action."""
 
     async def _read_body(self, head: Head) -> bytes | Answer:
         buffer = self._buffer
@@ -305,13 +288,67 @@ class Connection:
             if wire_bytes > most_wire_bytes:
                 return answers.BODY_TOO_LARGE
 
+
+class Connection(HttpConnection[Service]):
+    """Takes callbacks. Bad tokens are counted under the peer's address."""
+
+    __slots__ = ()
+
+    async def _answer(self, head: Head) -> Answer:
+        """Everything from the parsed head to the answer; sets whether the connection is closed after it."""
+        keep_alive = head.keep_alive
+        # As long as the body is not read, nothing can follow on this connection.
+        self._close = head.has_body or not keep_alive
+        action_id: str | None = None
+        answer = self._refusal(head)
+        if answer is None:
+            action_id = self._service.key.verify(head.path[len(_PREFIX) :].decode("ascii"))
+            if action_id is None:
+                answer = self._bad_token()
+            else:
+                answer = self._body_refusal(head)
+                if answer is None:
+                    body = await self._read_body(head)
+                    if isinstance(body, Answer):
+                        answer = body
+                    else:
+                        self._close = not keep_alive
+                        answer = await self._hand_over(action_id, head.headers, body)
+        self._log(answer, action_id)
+        return answer
+
+    def _refusal(self, head: Head) -> Answer | None:
+        if not head.path.startswith(_PREFIX):
+            return answers.NOT_FOUND
+        if head.method != b"POST":
+            return answers.WRONG_METHOD
+        return None
+
+    def _bad_token(self) -> Answer:
+        self._close = True
+        wait_seconds = self._service.bad_tokens.count(self._address)
+        return answers.too_many(wait_seconds) if wait_seconds else answers.NO_SUCH_TOKEN
+
+    def _body_refusal(self, head: Head) -> Answer | None:
+        headers = head.headers
+        if headers.get("expect", "100-continue").lower() != "100-continue":
+            return answers.WRONG_EXPECTATION
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            return answers.ENCODED
+        content_type = headers.get("content-type")
+        if content_type is not None and not is_json(content_type):
+            return answers.NOT_JSON
+        if head.content_length > self._service.limits.max_body_bytes:
+            return answers.BODY_TOO_LARGE
+        return None
+
     async def _hand_over(self, action_id: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Ask the handler. Neither this frame nor one below may hold the token: tracebacks may show local variables."""
         if self._scope.cancel_called:
             # The deadline passed just as the last byte came: the handler would be cut off in the midst of it.
             await trio.lowlevel.checkpoint()
-        self._phase = _Phase.HANDLING
-        self._scope.deadline = _FOREVER
+        self._handle()
+        began_at = trio.current_time()
         try:
             return answers.HANDLED[await self._service.handler.handle_callback(action_id, headers, body)]
         except InvalidCallback as error:
@@ -331,6 +368,8 @@ class Connection:
             self._service.log.exception("callback_handler_failed", action=action_id, peer=self._peer)
             self._close = True
             return answers.INTERNAL
+        finally:
+            self._service.measures.seconds.observe(trio.current_time() - began_at)
 
     def _warn(self, event: str, action_id: str, error: Exception) -> None:
         text = f"{type(error).__name__}: {error}"
@@ -339,4 +378,5 @@ class Connection:
     def _log(self, answer: Answer, action_id: str | None) -> None:
         """One debug line. What is our own fault was a warning before, where its cause was known; a 501 or 505 is the
         peer's, who must not be able to fill the log with them."""
+        self._service.measures.statuses[answer.status] += 1
         self._service.log.debug("callback", status=answer.status, action=action_id, peer=self._peer, why=answer.why)

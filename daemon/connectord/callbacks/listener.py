@@ -6,17 +6,19 @@ import errno
 import socket
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Final
+from functools import partial
+from typing import Any, Final, Protocol
 
 import structlog
 import trio
 from structlog.typing import FilteringBoundLogger
 
 from connectord.callbacks import answers
-from connectord.callbacks.connection import CallbackHandler, Connection, Service
+from connectord.callbacks.connection import CallbackHandler, Connection, HttpConnection, HttpService, Service
 from connectord.callbacks.limits import BadTokens, Limits
 from connectord.callbacks.tokens import TokenKey
 from connectord.errors import AddressUnusable
+from connectord.measures import CallbackMeasures
 
 _HIGHEST_PORT: Final = 65535
 _SECONDS_BETWEEN_WARNINGS: Final = 10.0
@@ -29,12 +31,22 @@ _ADVICE: Final = {
 }
 
 
-async def open_callback_listeners(host: str, port: int) -> list[trio.SocketListener]:
+class NewConnection(Protocol):
+    """Makes what serves an accepted connection, which came from ``address``."""
+
+    def __call__(self, stream: trio.SocketStream, *, address: str, port: int) -> HttpConnection[Any]: ...
+
+
+async def open_callback_listeners(
+    host: str, port: int, *, setting: str = "callbacks.bind"
+) -> list[trio.SocketListener]:
     """Listen on every address that ``host`` stands for; ``port`` is 0 (any free one) to 65535.
+
+    ``setting`` is the key in connectord.toml that names the address.
 
     Raises :class:`AddressUnusable`, which says what to change, and leaves none of them open then.
     """
-    where = f"callbacks.bind: {f'[{host}]' if ':' in host else host}:{port}"
+    where = f"{setting}: {f'[{host}]' if ':' in host else host}:{port}"
     if not 0 <= port <= _HIGHEST_PORT:
         raise AddressUnusable(f"{where}: the port must be from 0 to {_HIGHEST_PORT}")
     try:
@@ -56,6 +68,7 @@ async def serve_callbacks(
     limits: Limits | None = None,
     now: Callable[[], float] = trio.current_time,
     drain: trio.Event | None = None,
+    measures: CallbackMeasures | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Answer callbacks on ``listeners``, which it closes in the end, until it is cancelled or drained.
@@ -68,8 +81,21 @@ async def serve_callbacks(
     """
     limits = limits or Limits()
     log: FilteringBoundLogger = structlog.get_logger("connectord.callbacks").bind()  # once: a lazy one binds per line
-    service = Service(key, handler, limits, BadTokens(limits.bad_tokens_per_minute, now), log)
-    door = _Door(service)
+    bad_tokens = BadTokens(limits.bad_tokens_per_minute, now)
+    service = Service(key, handler, limits, bad_tokens, log, CallbackMeasures() if measures is None else measures)
+    await serve_http(listeners, service, partial(Connection, service=service), drain=drain, task_status=task_status)
+
+
+async def serve_http(
+    listeners: Sequence[trio.abc.Listener[trio.SocketStream]],
+    service: HttpService,
+    connect: NewConnection,
+    *,
+    drain: trio.Event | None = None,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """As :func:`serve_callbacks`, whatever the connections that ``connect`` makes answer."""
+    door = _Door(service, connect)
     async with trio.open_nursery() as connections:
         async with trio.open_nursery() as accepting:
 
@@ -89,8 +115,9 @@ async def serve_callbacks(
 class _Door:
     """Lets connections in, up to the limit."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: HttpService, connect: NewConnection) -> None:
         self._service = service
+        self._connect = connect
         self._refused = 0
         self._next_warning = float("-inf")
 
@@ -104,7 +131,7 @@ class _Door:
             address, port = stream.socket.getpeername()[:2]
         except OSError:
             return  # the peer is gone already
-        connection = Connection(stream, service, address=address, port=port)
+        connection = self._connect(stream, address=address, port=port)
         service.connections.add(connection)
         try:
             await connection.serve()

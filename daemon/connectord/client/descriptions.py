@@ -8,7 +8,8 @@ from __future__ import annotations
 DESCRIPTIONS: dict[str, str] = {
     "submit": (
         "Submit a new action; it is on disk when this returns. ``due_at`` is RFC 3339; without it the action is due "
-        "now. With a ``key`` the call may be repeated: the same key gives the first action back (rule 17)."
+        "now. With a ``key`` the call may be repeated: the same key gives the first action back (rule 17). "
+        "``traceparent`` names the trace that it is to belong to (W3C Trace Context)."
     ),
     "submit_many": "Submit new actions: all of them or none, in one transaction.",
     "list": "A page of actions, the newest first; ``after`` is the ``next`` of the page before.",

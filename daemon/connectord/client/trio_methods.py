@@ -41,14 +41,18 @@ class TrioMethods(ABC):
         key: str | None = None,
         data: dict[str, Any] | None = None,
         due_at: str | None = None,
+        traceparent: str | None = None,
     ) -> r.Action:
         """Submit a new action; it is on disk when this returns. ``due_at`` is RFC 3339; without it the action is due
         now. With a ``key`` the call may be repeated: the same key gives the first action back (rule 17).
+        ``traceparent`` names the trace that it is to belong to (W3C Trace Context).
 
         Needs the role operator.
         """
         return await self._request(
-            "submit", p.Submit(system=system, case=case, owner=owner, key=key, data=data, due_at=due_at), r.Action
+            "submit",
+            p.Submit(system=system, case=case, owner=owner, key=key, data=data, due_at=due_at, traceparent=traceparent),
+            r.Action,
         )
 
     async def submit_many(self, actions: builtins.list[p.Submit]) -> r.Actions:

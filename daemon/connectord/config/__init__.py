@@ -20,6 +20,7 @@ from connectord.config.values import (
     DaemonSettings,
     LogFormat,
     LogLevel,
+    MetricsSettings,
     NotifyKind,
     NotifySettings,
     Rate,
@@ -27,6 +28,7 @@ from connectord.config.values import (
     RoleRule,
     SmtpSettings,
     SystemConfig,
+    TracingSettings,
 )
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "DurationMs",
     "LogFormat",
     "LogLevel",
+    "MetricsSettings",
     "NotifyKind",
     "NotifySettings",
     "Rate",
@@ -48,6 +51,7 @@ __all__ = [
     "SecretText",
     "SmtpSettings",
     "SystemConfig",
+    "TracingSettings",
     "diff",
     "find_config",
     "format_duration",

@@ -16,7 +16,7 @@ from connectord.lifecycle.policy import AllocationRule, Assignee, CaseOwner, Gro
 NOT_SET = "(not set)"
 """What is shown for a key that one of the two configurations does not have."""
 
-RESTART_REQUIRED = ("daemon.state_directory", "daemon.control_socket", "callbacks.bind")
+RESTART_REQUIRED = ("daemon.state_directory", "daemon.control_socket", "callbacks.bind", "metrics.bind")
 """The keys that act only when the daemon starts."""
 
 _Values: TypeAlias = Mapping[str, object]
@@ -109,7 +109,6 @@ def _system_values(system: SystemConfig) -> dict[str, object]:
 
 def _other_values(config: Config, counterpart: Config) -> dict[str, object]:
     daemon, callbacks = config.daemon, config.callbacks
-    host = f"[{callbacks.host}]" if ":" in callbacks.host else callbacks.host
     values: dict[str, object] = {
         "daemon.state_directory": str(daemon.state_directory),
         "daemon.control_socket": str(daemon.control_socket),
@@ -117,7 +116,7 @@ def _other_values(config: Config, counterpart: Config) -> dict[str, object]:
         "daemon.log_level": daemon.log_level,
         "daemon.drain": format_duration(daemon.drain_ms),
         "daemon.loop_warning": "off" if daemon.loop_warning_ms is None else format_duration(daemon.loop_warning_ms),
-        "callbacks.bind": f"{host}:{callbacks.port}",
+        "callbacks.bind": _address(callbacks.host, callbacks.port),
     }
     # an address made from bind changes when bind does: at a restart
     if callbacks.public_url_given or counterpart.callbacks.public_url_given:
@@ -126,9 +125,24 @@ def _other_values(config: Config, counterpart: Config) -> dict[str, object]:
     # a queue that only a rule names shows with its rule
     values.update({f"queues.{name}": what_for for name, what_for in config.queues.items() if what_for is not None})
     values.update(_notify_values(config.notify))
+    values.update(_monitoring_values(config))
     for role in ("viewer", "operator", "admin"):
         rules = [f"{rule.kind}:{rule.number}" for rule in config.control.roles if rule.role == role]
         values[f"control.roles.{role}"] = tuple(rules) or None
+    return values
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _monitoring_values(config: Config) -> dict[str, object]:
+    metrics, tracing = config.metrics, config.tracing
+    values: dict[str, object] = {"metrics.bind": None if metrics is None else _address(metrics.host, metrics.port)}
+    for key in ("endpoint", "sample", "service_name"):
+        values[f"tracing.{key}"] = None if tracing is None else getattr(tracing, key)
+    headers = {} if tracing is None else tracing.headers
+    values.update({f"tracing.headers.{name}": value for name, value in headers.items()})
     return values
 
 

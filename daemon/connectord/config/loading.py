@@ -14,6 +14,7 @@ from typing import Any
 from connectord.adapters import Adapter
 from connectord.config.allocations import AllocationReader, known_queues, read_queues
 from connectord.config.control import read_control
+from connectord.config.monitoring import read_metrics, read_tracing
 from connectord.config.notify import read_notify
 from connectord.config.positions import find_lines
 from connectord.config.retries import read_retry
@@ -97,6 +98,8 @@ def load_config(
     unconfigured = Policy(retry=retry, allocation=allocation.rules)
     notify = read_notify(root.table("notify"), secrets, problems, notifiers)
     control = read_control(root.table("control"))
+    metrics = read_metrics(root.table("metrics"))
+    tracing = read_tracing(root.table("tracing"), secrets, problems)
     root.finish()
     if problems:
         raise ConfigurationRefused(problems.in_order())
@@ -114,6 +117,8 @@ def load_config(
         ),
         notify=notify,
         control=control,
+        metrics=metrics,
+        tracing=tracing,
         secrets=secrets.values,
     )
 

@@ -131,6 +131,27 @@ class ControlSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """``[metrics]``: where Prometheus and probes may ask. ``port`` 0 stands for any free one."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class TracingSettings:
+    """``[tracing]``: the URL that takes spans (OTLP/HTTP), headers for it, and the share of actions that are traced.
+
+    ``sample`` is 0 to 1; an action whose submitter decided on a trace of its own follows that.
+    """
+
+    endpoint: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    sample: float = 1.0
+    service_name: str = "connectord"
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """A whole configuration.
 
@@ -152,4 +173,6 @@ class Config:
     queues: Mapping[str, str | None] = field(default_factory=lambda: MappingProxyType({"default": None}))
     notify: NotifySettings = field(default_factory=NotifySettings)
     control: ControlSettings = field(default_factory=ControlSettings)
+    metrics: MetricsSettings | None = None
+    tracing: TracingSettings | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)

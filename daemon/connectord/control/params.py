@@ -21,7 +21,10 @@ class Nothing(Params, frozen=True):
 
 
 class Submit(Params, frozen=True):
-    """A new action. ``due_at`` is RFC 3339; without it the action is due now."""
+    """A new action. ``due_at`` is RFC 3339; without it the action is due now.
+
+    ``traceparent`` names the trace that it is to belong to, as W3C Trace Context has it.
+    """
 
     system: Name
     case: Name | None = None
@@ -29,6 +32,7 @@ class Submit(Params, frozen=True):
     key: Name | None = None
     data: dict[str, Any] | None = None
     due_at: str | None = None
+    traceparent: str | None = None
 
 
 class SubmitMany(Params, frozen=True):

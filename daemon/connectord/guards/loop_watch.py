@@ -57,6 +57,9 @@ class LoopWatch:
     def __init__(self, packages: Packages, told: Told) -> None:
         self.longest: Block | None = None
         """The longest that the loop took to give a sign, so far; None where nobody asked."""
+        self.blocks = 0
+        """How often the loop was blocked for longer than its limit, and for how long in all."""
+        self.blocked_seconds = 0.0
         self._packages = packages
         self._told = told
         self._limit: float | None = None
@@ -104,6 +107,8 @@ class LoopWatch:
         if self.longest is None or seconds > self.longest.seconds:
             self.longest = block
         if self._limit is not None and seconds >= self._limit:
+            self.blocks += 1
+            self.blocked_seconds += seconds
             log.warning("the event loop goes on", blocked_seconds=round(seconds, 3), **_by(seen))
             self._told(block)
 

@@ -76,6 +76,11 @@ class Admission:
         self.wake()
 
     @property
+    def free_places(self) -> int:
+        """In how many places nothing is under way, whatever the rate says."""
+        return max(self.concurrency - self._attempts.under_way - self._polls.under_way, 0)
+
+    @property
     def rate_used_up(self) -> bool:
         """Whether the rate lets nothing begin just now."""
         return self._window is not None and sum(self._window.used(trio.current_time())) >= self._window.count

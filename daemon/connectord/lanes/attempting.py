@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import structlog
+import trio
 
 from connectord.lanes.calls import Trouble, call_adapter
 from connectord.lanes.context import LaneContext
@@ -13,6 +15,14 @@ from connectord.lanes.outcomes import attempt_event, attempt_failed
 from connectord.lanes.under_way import AdapterCall
 from connectord.ledger.operations import ClaimedCall
 from connectord.lifecycle import events as on
+from connectord.measures import AttemptResult
+
+_RESULTS: Mapping[type[on.Event], AttemptResult] = {
+    on.TakenBySystem: "taken",
+    on.SuccessReceived: "succeeded",
+    on.FailureReceived: "rejected",
+    on.ConnectionFailed: "not_connected",
+}
 
 log = structlog.get_logger()
 
@@ -43,6 +53,7 @@ async def attempt(context: LaneContext, instance: Instance, claimed: ClaimedCall
             attempt=number,
         )
         if not call.abandoned:
+            context.measures.attempt_seconds.observe(trio.current_time() - call.since)
             await _report(context, instance, claimed, outcome)
         elif not isinstance(outcome, Trouble):
             # the attempt has failed already; a response counts whenever it comes
@@ -54,14 +65,16 @@ async def attempt(context: LaneContext, instance: Instance, claimed: ClaimedCall
 async def _report(context: LaneContext, instance: Instance, claimed: ClaimedCall, outcome: on.Event | Trouble) -> None:
     action, number = claimed.action, claimed.action.attempts
     event: on.Event
+    fault = isinstance(outcome, Trouble) and outcome.fault
     if isinstance(outcome, Trouble):
         event = attempt_failed(outcome, number)
-        if outcome.fault:
+        if fault:
             # the lane counts the fault when it starts the next instance
             context.health.last_error = outcome.message
             instance.end()
     else:
         event = outcome
+    context.measures.results["fault" if fault else _RESULTS[type(event)]] += 1
     transition = await context.ledger.report(action.id, event, f"system:{context.name}")
     # an attempt that is cancelled before this stays in the books, to be reported as interrupted
     context.attempts.pop(action.id, None)

@@ -38,7 +38,10 @@ class Claims:
         # never cut off by the end of the instance: what is claimed is on disk, and must begin
         context = self._context
         claims = await context.ledger.claim(context.name, places, tuple(self._probes.under_way))
+        now = context.clock.now_ms()
         for claimed in claims.attempts:
+            if claimed.due_at is not None:
+                context.measures.late_seconds.observe(max(now - claimed.due_at, 0) / 1000)
             context.attempts[claimed.action.id] = claimed.action.attempts
             instance.begin_call()
             nursery.start_soon(attempt, context, instance, claimed)
@@ -46,7 +49,7 @@ class Claims:
         for claimed in probes:
             self._probes.begin(instance, claimed, nursery)
         begun = len(claims.attempts) + len(probes)
-        more = claims.next_due_at is not None and claims.next_due_at <= context.clock.now_ms()
+        more = claims.next_due_at is not None and claims.next_due_at <= now
         context.admission.begin_attempts(begun, more_wait=more)
         self.alarm.set(claims.next_due_at)
         if begun < places:

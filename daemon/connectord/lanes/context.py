@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import trio
 
@@ -15,6 +16,8 @@ from connectord.lanes.health import Health
 from connectord.lanes.under_way import CallsUnderWay
 from connectord.ledger.ledger import Ledger
 from connectord.ledger.operations import ClaimedCall
+from connectord.lifecycle.action import Action
+from connectord.measures import LaneMeasures
 from connectord.times import rfc3339
 
 
@@ -37,6 +40,9 @@ class LaneContext:
     """The attempts under way: their numbers, by their actions."""
     calls: CallsUnderWay = field(default_factory=CallsUnderWay)
     """The calls of the adapter that have a time limit and a place in ``concurrency``."""
+    measures: LaneMeasures = field(default_factory=LaneMeasures)
+    traceparent: Callable[[Action], str | None] = attrgetter("traceparent")
+    """What the system is told of an action's trace."""
 
     @property
     def name(self) -> str:
@@ -77,4 +83,5 @@ class LaneContext:
             callback_url=self.callback_url(action.id) if expected else None,
             idempotency_key=action.id,
             reference=action.reference,
+            traceparent=self.traceparent(action),
         )

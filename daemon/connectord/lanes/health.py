@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import structlog
 import trio
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class Health:
     """What is known of a lane's system."""
 
+    system: str = ""
+    """For the log."""
     state: str = "starting"
     """starting, ok, failing (it was not reached when last called), fault (the adapter itself), paused, draining"""
     last_error: str | None = None
@@ -37,9 +42,11 @@ class Health:
         self.reached_at = trio.current_time()
         if self.state == "failing":
             self.state = "ok"
+            log.info("system reached again", system=self.system)
 
     def failed(self, message: str) -> None:
         """A call did not get through."""
         self.last_error = message
         if self.state == "ok":
             self.state = "failing"
+            log.warning("system not reached", system=self.system, error=message)

@@ -8,6 +8,7 @@ goes on with a fresh instance after a pause.
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 
 import structlog
 import trio
@@ -30,6 +31,8 @@ from connectord.lanes.polling import Polling
 from connectord.lanes.probing import Probes
 from connectord.ledger.ledger import Ledger
 from connectord.lifecycle import events as on
+from connectord.lifecycle.action import Action
+from connectord.measures import LaneMeasures
 
 log = structlog.get_logger()
 
@@ -47,8 +50,10 @@ class Lane:
         network: Network,
         callback_url: Callable[[str], str],
         paused: bool = False,
+        measures: LaneMeasures | None = None,
+        traceparent: Callable[[Action], str | None] = attrgetter("traceparent"),
     ) -> None:
-        self.health = Health()
+        self.health = Health(config.name)
         self._context = LaneContext(
             config,
             adapter_class,
@@ -59,6 +64,8 @@ class Lane:
             Admission(config.concurrency, config.rate),
             self.health,
             paused,
+            measures=LaneMeasures() if measures is None else measures,
+            traceparent=traceparent,
         )
         self._probes = Probes(self._context)
         self._claims = Claims(self._context, self._probes)
@@ -82,6 +89,16 @@ class Lane:
     def in_flight(self) -> int:
         """How many attempts and probes are under way."""
         return len(self._context.attempts) + len(self._probes.under_way)
+
+    @property
+    def free_places(self) -> int:
+        """In how many places of ``concurrency`` nothing is under way, polls counted."""
+        return self._context.admission.free_places
+
+    @property
+    def given_up(self) -> int:
+        """How many calls go on although they were given up."""
+        return self._context.calls.abandoned
 
     @property
     def rate_used_up(self) -> bool:

@@ -57,6 +57,7 @@ class Polling:
         polls = await context.ledger.find_polls(context.name, places)
         if instance.ended:
             return False
+        context.measures.polls += len(polls.calls)
         for claimed in polls.calls:
             scope = self._polled.begin(claimed.action.id)
             instance.begin_call()

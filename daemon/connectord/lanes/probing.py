@@ -28,6 +28,7 @@ class Probes:
     def begin(self, instance: Instance, claimed: ClaimedCall, nursery: trio.Nursery) -> None:
         """Ask about one action, in a task of its own."""
         self.under_way[claimed.action.id] = trio.CancelScope()
+        self._context.measures.probes += 1
         instance.begin_call()
         nursery.start_soon(self._probe, instance, claimed)
 

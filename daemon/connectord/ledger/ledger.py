@@ -6,9 +6,11 @@ grow with the load.
 
 from __future__ import annotations
 
+import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from operator import attrgetter
 from typing import Any, cast
 
 import structlog
@@ -28,12 +30,14 @@ from connectord.ledger.watchers import Watchers
 from connectord.lifecycle.action import Action, State
 from connectord.lifecycle.events import Event
 from connectord.lifecycle.transitions import Transition
+from connectord.measures import LedgerMeasures
 from connectord.store.base import Executor, HistoryRow, WriteStore
 
 BATCH_LIMIT = 256
 QUEUE_LIMIT = 4096
 STORE_FULL_PAUSE_SECONDS = 1.0
 
+_change_key = attrgetter("system", "event", "to_state")
 _WORTH_TELLING = {State.TODO.value, State.IN_PROGRESS.value, State.CLOSED.value}
 
 log = structlog.get_logger()
@@ -87,6 +91,11 @@ class Ledger:
         """How many notifications wait to be delivered, and since when the oldest does; kept as the counts are."""
         self.commits = 0
         """Commits that changed an action."""
+        self.measures = LedgerMeasures()
+        self.commit_began_at: float | None = None
+        """Since when the commit is under way that is, on trio's clock."""
+        self.full_since: int | None = None
+        """Since when the store refuses to take anything, for there is no room; milliseconds since the epoch."""
 
     @property
     def last_seq(self) -> int:
@@ -121,19 +130,38 @@ class Ledger:
                 await self._commit(batch)
 
     async def _commit(self, batch: Sequence[_Request]) -> None:
+        began_at = self.commit_began_at = trio.current_time()
         try:
             outcomes, consequences = await self._executor.run(self._perform, batch)
         except StoreError as error:
-            for request in batch:
-                request.finish(None, error)
+            self._refuse(batch, error)
             if isinstance(error, StoreFailed):
                 raise
             return
+        finally:
+            self.commit_began_at = None
+        measures = self.measures
+        measures.commit_seconds.observe(trio.current_time() - began_at)
+        measures.batch_sizes.observe(len(batch))
+        if self.full_since is not None:
+            log.info("store takes again", full_seconds=round((self._clock.now_ms() - self.full_since) / 1000, 3))
+            self.full_since = None
         if consequences.history:
             self.commits += 1
         self._tell(consequences)
         for request, (result, refusal) in zip(batch, outcomes, strict=True):
             request.finish(result, refusal)
+
+    def _refuse(self, batch: Sequence[_Request], error: StoreError) -> None:
+        if isinstance(error, StoreFailed):
+            log.critical("store failed", error=str(error), todo="the daemon ends, and must be started again")
+        else:
+            self.measures.refused_batches += 1
+            if self.full_since is None:
+                self.full_since = self._clock.now_ms()
+                log.error("store full", error=str(error), todo="nothing is lost: make room on the disk")
+        for request in batch:
+            request.finish(None, error)
 
     def _perform(self, batch: Sequence[_Request]) -> tuple[list[tuple[Any, Exception | None]], Consequences]:
         # runs in the executor; everything it touches belongs to the writer alone
@@ -183,9 +211,16 @@ class Ledger:
                 self.undelivered_since = told.at
             self.outbox_alarm.set(0)
         self.watchers.publish(told.history)
+        measures = self.measures
+        measures.changes.update(map(_change_key, told.history))
+        for system, milliseconds in told.responded:
+            measures.time(measures.response_seconds, system, milliseconds)
+        for system, milliseconds in told.closed:
+            measures.time(measures.life_seconds, system, milliseconds)
         logger = log.bind()  # once: a lazy one binds for every line, whether it is wanted or not
-        for row in told.history:
-            _log_change(logger, row)
+        if logger.is_enabled_for(logging.INFO):
+            for row in told.history:
+                _log_change(logger, row)
 
     # -- asking
 
@@ -222,7 +257,10 @@ class Ledger:
 
     async def submit(self, submissions: Sequence[Submission], who: str) -> list[Action]:
         """Take new actions, all or none. Raises :class:`KeyConflict`, :class:`Overloaded`, :class:`StoreFull`."""
-        return cast("list[Action]", await self.perform_at_once(op.Submit(submissions, who)))
+        began_at = trio.current_time()
+        actions = cast("list[Action]", await self.perform_at_once(op.Submit(submissions, who)))
+        self.measures.submit_seconds.observe(trio.current_time() - began_at)
+        return actions
 
     async def apply(self, action_id: str, event: Event, who: str, note: str | None = None) -> Transition:
         """Let an event happen to an action. Raises :class:`NotFound`, :class:`Refused`, :class:`Overloaded`."""

@@ -72,12 +72,14 @@ class ClaimedCall:
     owner: str | None
     data: Mapping[str, Any]
     case_data: Mapping[str, Any]
+    due_at: int | None = None
+    """When the action was due, for an attempt or a probe."""
 
     @classmethod
     def of(cls, due: DueAction, action: Action | None = None) -> ClaimedCall:
         """The call for what was due, with the action as it is now, if it has changed since."""
         data, case_data = msgspec.json.decode(due.data), msgspec.json.decode(due.case_data)
-        return cls(due.action if action is None else action, due.owner, data, case_data)
+        return cls(due.action if action is None else action, due.owner, data, case_data, due.action.due_at)
 
 
 @dataclass(frozen=True, slots=True)

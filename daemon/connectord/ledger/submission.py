@@ -12,7 +12,8 @@ import msgspec
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A new action. ``due_at`` is milliseconds since the epoch; None means now."""
+    """A new action. ``due_at`` is milliseconds since the epoch; None means now. ``traceparent`` is that of W3C Trace
+    Context, already checked."""
 
     system: str
     case_id: str | None = None
@@ -21,6 +22,7 @@ class Submission:
     data: Mapping[str, Any] = field(default_factory=dict)
     due_at: int | None = None
     rerun_of: str | None = None
+    traceparent: str | None = None
 
 
 def payload_digest(submission: Submission) -> bytes:

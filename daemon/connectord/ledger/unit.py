@@ -16,7 +16,7 @@ from connectord.ledger.submission import Submission, payload_digest
 from connectord.lifecycle import effects as effect
 from connectord.lifecycle.action import Action, State
 from connectord.lifecycle.allocation import NOTHING_ASKED, Background, Needs, needs_of
-from connectord.lifecycle.events import Event
+from connectord.lifecycle.events import Event, FailureReceived, SuccessReceived
 from connectord.lifecycle.steps import Moment, begin_polling, postpone_poll
 from connectord.lifecycle.transitions import Transition, decide
 from connectord.lifecycle.wording import happened_text, notice_text
@@ -52,6 +52,10 @@ class Consequences:
     """When the next poll of a system is due."""
     unpolled: list[tuple[str, str]] = field(default_factory=list)
     """(system, action) of what was polled and is decided now."""
+    responded: list[tuple[str, int]] = field(default_factory=list)
+    """(system, milliseconds) of every response that decided what the system had taken: how long it was awaited."""
+    closed: list[tuple[str, int]] = field(default_factory=list)
+    """(system, milliseconds) of every action that was closed: since its submission."""
 
 
 class Unit:
@@ -114,6 +118,8 @@ class Unit:
         after = transition.action
         if after is not before:
             self._change(before, after)
+            if after.state is not before.state:
+                self._time(before, after, event, policy.timeout_ms)
         if transition.row.history:
             row = transition.row
             why = happened_text(row.why, event)
@@ -149,6 +155,7 @@ class Unit:
             owner=submission.owner,
             due_at=due_at,
             scheduled_at=due_at,
+            traceparent=submission.traceparent,
         )
         if submission.case_id is not None:
             # running an old action again does not give the case back to whoever owned it then
@@ -236,6 +243,13 @@ class Unit:
             told.due[after.system] = min(after.due_at, told.due.get(after.system, after.due_at))
         if after.deadline is not None:
             told.deadline = after.deadline if told.deadline is None else min(told.deadline, after.deadline)
+
+    def _time(self, before: Action, after: Action, event: Event, timeout_ms: int) -> None:
+        if before.deadline is not None and isinstance(event, SuccessReceived | FailureReceived):
+            # the deadline tells since when, by the timeout of today: a look for the attempt's end would cost a query
+            self.consequences.responded.append((after.system, self.now - before.deadline + timeout_ms))
+        if after.state is State.CLOSED:
+            self.consequences.closed.append((after.system, self.now - after.submitted_at))
 
     def _record(
         self,

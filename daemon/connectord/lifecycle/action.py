@@ -92,6 +92,8 @@ class Action:
     """When the system is to be asked for the response; only while waiting, and only where it is polled."""
     ask_step: int = 0
     """How often in a row a poll, or a probe, brought nothing; the exponent of their backoff."""
+    traceparent: str | None = None
+    """The trace that the submitter wants it to belong to (W3C Trace Context); only travels along."""
 
     @property
     def assignee(self) -> Assignee | None:

@@ -17,6 +17,7 @@ from connectord.config import NotifyKind, NotifySettings
 from connectord.extensions import Notifier as PluginNotifier
 from connectord.ledger.ledger import Ledger
 from connectord.ledger.operations import DueNotifications, SettleNotifications
+from connectord.measures import NotifierMeasures
 from connectord.notifier.channels import (
     Channel,
     ChannelUnreachable,
@@ -85,6 +86,7 @@ class Notifier:
     ) -> None:
         self.channel = ChannelState(settings().kind)
         """How the way to the owners is."""
+        self.measures = NotifierMeasures()
         self._ledger = ledger
         self._clock = clock
         self._network = network
@@ -194,10 +196,12 @@ class Notifier:
                 log.exception("fault in a delivery", action=item.row.action_id)
                 self._failed(item, DeliveryRefused(f"a fault in the delivery: {type(error).__name__}: {error}"))
             else:
+                self.measures.delivered += 1
                 self._reports.append(DeliveryReport(item.seq, done=True))
                 self._is_up()
 
     def _failed(self, item: OutboxItem, error: DeliveryFailed) -> None:
+        self.measures.failed += 1
         words = self._mask(str(error))
         row = item.row
         log.warning("notification failed", action=row.action_id, owner=row.owner, error=words, tries=item.tries + 1)

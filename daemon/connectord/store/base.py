@@ -364,6 +364,22 @@ class PeopleCount:
     oldest_at: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class BacklogAges:
+    """Since when the oldest work waits, by system; times are milliseconds.
+
+    ``due`` is when the first pending action is due. ``waiting`` is since when the system has had the action whose
+    deadline comes first; a system is left out whose deadlines all come after those of :data:`AGES_WINDOW` others.
+    """
+
+    due: Mapping[str, int]
+    waiting: Mapping[str, int]
+
+
+AGES_WINDOW = 10_000
+"""How many deadlines are looked at for :class:`BacklogAges`, so that it costs milliseconds whatever waits."""
+
+
 class WriteStore(Protocol):
     """The one writer's side of a store. Not thread-safe: the ledger makes one call at a time.
 
@@ -430,4 +446,5 @@ class ReadStore(Protocol):
     def config(self, version: int) -> ConfigRecord | None: ...
     def rerun_selection(self, filters: Filters, limit: int) -> Selection: ...
     def people_counts(self) -> Sequence[PeopleCount]: ...
+    def backlog_ages(self, pending: Collection[str]) -> BacklogAges: ...
     def close(self) -> None: ...

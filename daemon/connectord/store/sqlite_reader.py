@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ import msgspec
 from connectord.lifecycle.action import Action, State
 from connectord.lifecycle.circumstances import Story
 from connectord.store.base import (
+    AGES_WINDOW,
     ActionRecord,
     AttemptRow,
+    BacklogAges,
     CaseRecord,
     ChangeFilters,
     ConfigRecord,
@@ -79,6 +81,16 @@ _OF_PEOPLE = "a.state IN ('todo', 'in_progress')"
 _PEOPLE_COUNTS = (
     "SELECT queue, user, state, count(*), min(todo_at) FROM actions INDEXED BY actions_people "
     "WHERE state IN ('todo', 'in_progress') GROUP BY queue, user, state"
+)
+_FIRST_DUE = (
+    "SELECT due_at FROM actions INDEXED BY actions_due WHERE state = 'pending' AND system = ? ORDER BY due_at LIMIT 1"
+)
+# the first deadlines, in the order of the index; min() takes the row's number along with it
+_WAITING_SINCE = (
+    "SELECT first.system, (SELECT max(t.ended_at) FROM attempts t JOIN actions a ON a.id = t.action_id "  # noqa: S608
+    "WHERE a.rowid = first.number) FROM (SELECT system, number, min(deadline) FROM ("
+    "SELECT system, rowid AS number, deadline FROM actions INDEXED BY actions_deadline WHERE state = 'waiting' "
+    f"ORDER BY deadline LIMIT {AGES_WINDOW}) GROUP BY system) AS first"
 )
 
 _CONDITIONS = {
@@ -271,6 +283,11 @@ class SqliteReader:
 
     def people_counts(self) -> Sequence[PeopleCount]:
         return [PeopleCount(*row) for row in self._all(_PEOPLE_COUNTS)]
+
+    def backlog_ages(self, pending: Collection[str]) -> BacklogAges:
+        due = {system: row[0] for system in pending for row in self._all(_FIRST_DUE, system)}
+        waiting = {system: since for system, since in self._all(_WAITING_SINCE) if since is not None}
+        return BacklogAges(due, waiting)
 
     def close(self) -> None:
         self._connection.close()

@@ -37,7 +37,7 @@ ASKING_COLUMNS = ("reference", "probe", "next_poll_at", "ask_step")
 INSERTED_COLUMNS = tuple(name for name in ACTION_COLUMNS if name not in ASKING_COLUMNS)
 
 # What never changes after the submission is left out of an update.
-_FIXED = {"id", "system", "submitted_at", "case_id", "owner"}
+_FIXED = {"id", "system", "submitted_at", "case_id", "owner", "traceparent"}
 MUTABLE_COLUMNS = tuple(name for name in INSERTED_COLUMNS if name not in _FIXED)
 
 # An action's values of these columns, ready for SQLite (enumerations are strings already).

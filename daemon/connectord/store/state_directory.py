@@ -6,6 +6,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from connectord.errors import StateDirectoryBusy, StateDirectoryUnusable
@@ -48,3 +49,32 @@ def hold_state_directory(directory: Path) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class DiskUse:
+    """Bytes of the database and its log, and what is free and there in all on their file system."""
+
+    database: int
+    log: int
+    free: int
+    size: int
+
+
+def disk_use(directory: Path) -> DiskUse:
+    """What the store in ``directory`` takes, and what is left for it; ``free`` is what anybody but root may have."""
+    system = os.statvfs(directory)
+    database = directory / DATABASE_NAME
+    return DiskUse(
+        _size(database),
+        _size(database.with_name(f"{DATABASE_NAME}-wal")),
+        system.f_bavail * system.f_frsize,
+        system.f_blocks * system.f_frsize,
+    )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -25,11 +25,10 @@ RERUN_SECONDS = 300
 @click.option("--key", metavar="KEY", help="The same key again gives the same action.")
 @click.option("--data", callback=parse_data, metavar="JSON|@FILE|-", help="What the system is sent.")
 @click.option("--due", callback=parse_moment, metavar="WHEN", help="RFC 3339, or +30s, +5m, +2h, +1d.")
-def submit(
-    system: str, case: str | None, owner: str | None, key: str | None, data: Any, due: str | None, as_json: bool
-) -> None:
+@click.option("--traceparent", metavar="TEXT", help="The trace it belongs to (W3C Trace Context).")
+def submit(as_json: bool, due: str | None, **options: Any) -> None:
     """Submit a new action; prints its id."""
-    params = present(system=system, case=case, owner=owner, key=key, data=data, due_at=due)
+    params = present(due_at=due, **options)
     call("submit", params, as_json, lambda action: rendering.clean(action.get("id")))
 
 

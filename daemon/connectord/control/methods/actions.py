@@ -14,6 +14,7 @@ from connectord.lifecycle import events as on
 from connectord.lifecycle.action import State
 from connectord.store.base import Filters
 from connectord.times import parse_rfc3339
+from connectord.trace_context import parse_traceparent
 
 
 class ActionMethods(MethodGroup):
@@ -44,7 +45,17 @@ class ActionMethods(MethodGroup):
                 names = ", ".join(view.name for view in self._services.systems_view()) or "none"
                 raise NotFound(f"there is no system {item.system!r} in connectord.toml; configured are: {names}")
             due_at = None if item.due_at is None else parse_rfc3339(item.due_at, "due_at")
-            submissions.append(Submission(item.system, item.case, item.owner, item.key, item.data or {}, due_at))
+            submissions.append(
+                Submission(
+                    item.system,
+                    item.case,
+                    item.owner,
+                    item.key,
+                    item.data or {},
+                    due_at,
+                    traceparent=_checked_traceparent(item.traceparent),
+                )
+            )
         actions = await self._services.ledger.submit(submissions, caller.name)
         return await self._views([action.id for action in actions])
 
@@ -110,3 +121,12 @@ class ActionMethods(MethodGroup):
             if self._services.is_paused(system):
                 raise Refused("pending", f"the system {system} is paused; connectorctl resume {system} lets it go on")
         return await self._apply(params.id, on.RetryRequested(), caller)
+
+
+def _checked_traceparent(text: str | None) -> str | None:
+    if text is not None:
+        try:
+            parse_traceparent(text)
+        except ValueError as error:
+            raise InvalidRequest(f"submit: traceparent {error}") from error
+    return text

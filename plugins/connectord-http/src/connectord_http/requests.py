@@ -66,6 +66,7 @@ class RequestMapping:
         }
         self._encode = _body_encoder(settings, dialect)
         named = {name.lower() for name in settings.headers}
+        self._with_trace = "traceparent" not in named
         self._fixed_headers = dict(headers or {})
         if self._encode is not None and "content-type" not in named:
             self._fixed_headers["Content-Type"] = _CONTENT_TYPES[settings.body_format]
@@ -75,6 +76,8 @@ class RequestMapping:
         headers = dict(self._fixed_headers)
         if self._with_key:
             headers["Idempotency-Key"] = call.idempotency_key
+        if self._with_trace and call.traceparent is not None:
+            headers["traceparent"] = call.traceparent
         url = self._url
         if self._render_url is not None or self._headers:
             document = request_document(call)
