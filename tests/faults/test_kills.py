@@ -1,0 +1,48 @@
+"""SIGKILL under load, at random moments, again and again in one state directory (``make prove-kills``).
+
+A third of the kills come while the daemon starts, so that recovery itself is killed, too.
+"""
+
+from __future__ import annotations
+
+import random
+
+import trio
+from connectord.testing.daemon_process import DaemonProcess
+from connectord.testing.fake_system import FakeSystem
+from helpers.load import Load
+from helpers.ports import lasting_port
+from helpers.proofs import size
+
+KILLS = size("KILLS", 6)
+SEED = size("SEED", 1)
+
+
+async def test_rules_14_15_17_18_nothing_is_lost_by_kills_under_load(daemon: DaemonProcess, fake: FakeSystem) -> None:
+    rng = random.Random(SEED)
+    load = Load(daemon, fake, lasting_port(), rng)
+    load.configure(3)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(load.run)
+        for kill in range(KILLS):
+            if kill % 3 == 0:
+                daemon.launch()
+                await trio.sleep(rng.uniform(0.2, 1.2))
+            else:
+                await daemon.start()
+                await trio.sleep(rng.uniform(0.0, 0.8))
+            daemon.kill()
+        await daemon.start()
+        await trio.sleep(0.5)
+        load.stopping = True
+    await load.settle()
+    assert await daemon.stop() == 0
+    found = load.compare(daemon.directory / "state" / "connectord.db")
+    print(  # noqa: T201  - the figures of a proof
+        f"\n{KILLS} kills, {len(found.ids)} actions, {sum(found.attempts.values())} attempts, "
+        f"{len(fake.callback_answers)} callbacks, {load.retried} manual retries, {load.reloads} reloads"
+    )
+    assert found.problems == []
+    assert set(found.states.values()) <= {"closed", "todo"}
+    assert sum(found.attempts.values()) > len(found.ids) > KILLS
+    assert load.refusals == []
