@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import structlog
 import trio
 from connectord.clock import SystemClock
 from connectord.callbacks import TokenKey
@@ -128,11 +129,10 @@ async def replay(calls: list[SystemCall], tmp_path: Path, wanted: int) -> Findin
             continue
         for image in _images(disk, rng, each):
             found.states += 1
-            problems = await _open(image, promises, tmp_path / "crashed")
-            if problems:
-                where = f"state {found.states}, after the {number}th call on a file: "
-                lost = [problem for problem in problems if "lost" in problem or "callback" in problem]
-                (found.lost if lost else found.corrupt).append(where + "; ".join(problems[:3]))
+            where = f"state {found.states}, moment {number}: "
+            lost, corrupt = await _open(image, promises, tmp_path / "crashed")
+            found.lost += [where + problem for problem in lost]
+            found.corrupt += [where + problem for problem in corrupt]
         found.promises = promises.count
     return found
 
@@ -160,8 +160,8 @@ def _images(disk: Disk, rng: random.Random, count: int) -> Iterator[Image]:
             yield disk.after_power_loss(rng, rng.choice((0.2, 0.5, 0.9)))
 
 
-async def _open(image: Image, promises: Promises, directory: Path) -> list[str]:
-    """Open it as a daemon does at its start, and say what is wrong."""
+async def _open(image: Image, promises: Promises, directory: Path) -> tuple[list[str], list[str]]:
+    """Open it as a daemon does at its start, and say what is lost and what is corrupt."""
     if directory.exists():
         shutil.rmtree(directory)
     directory.mkdir(mode=0o700)
@@ -172,18 +172,18 @@ async def _open(image: Image, promises: Promises, directory: Path) -> list[str]:
     if promises.requests:
         key = image.get("callback.key")
         if key is None or len(key) != 32:
-            return ["lost: the key of the callback addresses that were handed out"]
+            return ["the key of the callback addresses that were handed out"], []
     try:
         TokenKey.load_or_create(directory / "callback.key", random.randbytes)
         await _recover(directory / "connectord.db")
     except Exception as error:  # noqa: BLE001  - whatever it is, the daemon would not start
-        return [f"it cannot be opened: {error!r}"]
+        return [], [f"it cannot be opened: {error!r}"]
     found = audit(directory / "connectord.db")
     if "attempting" in found.states.values():
         found.problems.append("an attempt is under way after recovery")
     with closing(sqlite3.connect(directory / "connectord.db")) as connection:
         versions = {row[0] for row in connection.execute("SELECT version FROM config_versions")}
-    return found.problems + promises.broken(found, versions)
+    return promises.broken(found, versions), found.problems
 
 
 async def _recover(database: Path) -> None:
@@ -195,7 +195,8 @@ async def _recover(database: Path) -> None:
         )
         async with trio.open_nursery() as nursery:
             await nursery.start(ledger.run)
-            await ledger.recover()
+            with structlog.testing.capture_logs():
+                await ledger.recover()
             nursery.cancel_scope.cancel()
     finally:
         store.close()
