@@ -91,6 +91,16 @@ class DaemonProcess:
         process, self._process = self._process, None
         return await trio.to_thread.run_sync(process.wait)
 
+    async def exited(self, seconds: float) -> int | None:
+        """The exit code, if it ends by itself within ``seconds``; None where it goes on."""
+        with trio.move_on_after(seconds):
+            while self._process is not None and self._process.poll() is None:
+                await trio.sleep(0.02)
+        code = None if self._process is None else self._process.poll()
+        if code is not None:
+            self._process = None
+        return code
+
     async def stop(self) -> int:
         """SIGTERM, and the exit code."""
         self.signal(signal.SIGTERM)
