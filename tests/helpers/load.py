@@ -65,6 +65,13 @@ class Load:
             nursery.start_soon(self._retry)
             nursery.start_soon(self._reload)
 
+    async def submit(self, data: dict[str, Any]) -> dict[str, Any]:
+        """One action more, which is not asked for again. Raises :class:`RequestFailed` where it is refused."""
+        action = {**self._make(), "data": data}
+        answer: dict[str, Any] = await self.daemon.call("submit", **action)
+        self._acknowledge([action], [answer])
+        return answer
+
     async def settle(self, seconds: float = 60.0) -> None:
         """Wait until nothing is pending, under way, or waiting."""
         with trio.fail_after(seconds):
