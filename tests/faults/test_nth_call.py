@@ -29,6 +29,8 @@ SYNCS = {"fsync", "fdatasync"}
 WRITES = {"pwrite64", "write"}
 OVERLOADED, REFUSED = -32005, -32004
 STORE_FAILED = 74
+WELL = {"done", f"refused {OVERLOADED}", f"refused {REFUSED}", "refused 503"}
+"""What a daemon may say that goes on."""
 
 
 @dataclass
@@ -165,7 +167,7 @@ def reloaded(bench: Bench, action_id: str, found: Audit) -> list[str]:
     closed = found.states[action_id] == "closed"
     if bench.answer == "done" and not closed:
         return [f"{action_id} has reached the limit that is in force, and goes on"]
-    return [f"{action_id} is closed by a limit that was refused"] if bench.answer.startswith("refused -32004") and closed else []
+    return [f"{action_id} is closed by a limit that was refused"] if bench.answer == f"refused {REFUSED}" and closed else []
 
 
 OPERATIONS = {
@@ -220,17 +222,17 @@ async def _try(bench: Bench, operation: Operation, call: str, error: str, when: 
     output = bench.daemon.directory / "injected"
     async with injecting(bench.daemon.pid, bench.files, output, call, error, when) as injected:
         await operation.do(bench, prepared)
-    # what it does about a failure, it does at once; it never goes on where it has not answered
-    code = await bench.daemon.exited(5.0 if bench.answer == "gone" else 0.1)
+    ends = injected.failed and (call in SYNCS or (call in WRITES and error == "EIO"))
+    # what it does about a failure, it does at once
+    code = await bench.daemon.exited(5.0 if ends or bench.answer not in WELL else 0.3)
     assert code in (None, STORE_FAILED), (case, code, bench.daemon.log()[-2000:])
-    if injected.failed and call in SYNCS:
-        assert code == STORE_FAILED, (case, "a failed sync must end it", bench.answer)
-    if injected.failed and call in WRITES:
-        assert code == (STORE_FAILED if error == "EIO" else None), (case, code, bench.answer)
+    # a write or a sync that failed must end it; a full disk must not
+    assert not ends or code == STORE_FAILED, (case, code, bench.answer)
+    assert not (injected.failed and call in WRITES and error == "ENOSPC" and code), (case, code, bench.answer)
     if code is not None:
         await bench.daemon.start()
-    elif bench.answer.startswith("refused -32"):
-        assert bench.answer in (f"refused {OVERLOADED}", f"refused {REFUSED}"), (case, bench.answer)
+    else:
+        assert bench.answer in WELL, (case, bench.answer)
     found = audit(bench.database)
     problems = found.problems + found.compare(
         acknowledged=bench.acknowledged, taken=bench.taken, requests=bench.fake.tries()

@@ -123,7 +123,9 @@ class Ledger:
     async def _commit(self, batch: Sequence[_Request]) -> None:
         try:
             outcomes, consequences = await self._executor.run(self._perform, batch)
-        except StoreError as error:
+        except (StoreError, MemoryError) as raised:
+            # without memory for it nothing was written either: as on a full disk, it may be tried again
+            error = raised if isinstance(raised, StoreError) else StoreFull("there is no memory for it; try again")
             for request in batch:
                 request.finish(None, error)
             if isinstance(error, StoreFailed):
