@@ -34,7 +34,7 @@ async def test_a_full_disk_refuses_new_work_and_loses_nothing(daemon: DaemonProc
         await load.settle()
         assert await daemon.stop() == 0
         found = load.compare(state / "connectord.db")
-        print(f"\n{len(found.ids)} actions, {len(load.refusals)} refusals")  # noqa: T201
+        print(f"\n{len(found.ids)} actions, {len(load.refusals)} refusals")
         assert found.problems == []
         # nothing but "no room" was ever said
         assert {refusal.code for refusal in load.refusals} <= {OVERLOADED}
@@ -86,9 +86,7 @@ async def _be_full(load: Load, state: Path) -> None:
                 assert error.code == OVERLOADED, error
                 assert "nothing was taken" in str(error) or "cannot take it now" in str(error)
                 break
-    url = next(
-        seen.body["callback_url"] for seen in reversed(fake.seen) if seen.body["action"]["id"] == waiting["id"]
-    )
+    url = next(seen.body["callback_url"] for seen in reversed(fake.seen) if seen.body["action"]["id"] == waiting["id"])
     document = {"status": "success", "data": {"text": "x" * 200_000}}
     async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
         refused = await client.post(url, json=document)

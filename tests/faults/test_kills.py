@@ -38,7 +38,7 @@ async def test_rules_14_15_17_18_nothing_is_lost_by_kills_under_load(daemon: Dae
     await load.settle()
     assert await daemon.stop() == 0
     found = load.compare(daemon.directory / "state" / "connectord.db")
-    print(  # noqa: T201  - the figures of a proof
+    print(
         f"\n{KILLS} kills, {len(found.ids)} actions, {sum(found.attempts.values())} attempts, "
         f"{len(fake.callback_answers)} callbacks, {load.retried} manual retries, {load.reloads} reloads"
     )

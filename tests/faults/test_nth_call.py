@@ -167,7 +167,11 @@ def reloaded(bench: Bench, action_id: str, found: Audit) -> list[str]:
     closed = found.states[action_id] == "closed"
     if bench.answer == "done" and not closed:
         return [f"{action_id} has reached the limit that is in force, and goes on"]
-    return [f"{action_id} is closed by a limit that was refused"] if bench.answer == f"refused {REFUSED}" and closed else []
+    return (
+        [f"{action_id} is closed by a limit that was refused"]
+        if bench.answer == f"refused {REFUSED}" and closed
+        else []
+    )
 
 
 OPERATIONS = {
@@ -202,7 +206,7 @@ async def test_no_failing_call_loses_what_was_acknowledged(name: str, daemon: Da
                 ends[f"{call} {error}: {end}"] = ends.get(f"{call} {error}: {end}", 0) + 1
             # strace counts by thread: once may be chance
             misses = 0 if failed else misses + 1
-    print(f"\n{name}: {cases} cases; {ends}")  # noqa: T201  - the figures of a proof
+    print(f"\n{name}: {cases} cases; {ends}")
     assert cases >= len(SHORT)
 
 

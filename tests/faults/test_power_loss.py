@@ -15,11 +15,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
 import structlog
 import trio
-from connectord.clock import SystemClock
 from connectord.callbacks import TokenKey
+from connectord.clock import SystemClock
 from connectord.ledger.ledger import Ledger
 from connectord.ledger.policies import PolicyBook
 from connectord.lifecycle.policy import Policy
@@ -69,7 +68,7 @@ class Findings:
 async def test_no_power_loss_loses_or_corrupts_anything(tmp_path: Path, fake: FakeSystem) -> None:
     calls = await record(tmp_path / "run", fake, OFTEN)
     found = await replay(calls, tmp_path, STATES)
-    print(  # noqa: T201  - the figures of a proof
+    print(
         f"\n{found.states} states after {len(calls)} system calls with {found.promises} promises: "
         f"{len(found.lost)} lost, {len(found.corrupt)} corrupt"
     )

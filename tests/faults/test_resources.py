@@ -83,7 +83,7 @@ async def test_too_little_memory_loses_nothing(daemon: DaemonProcess, fake: Fake
     await load.settle()
     assert await daemon.stop() == 0
     found = load.compare(daemon.directory / "state" / "connectord.db")
-    print(f"\n{spare} MiB: exit {code}, {refused} refused, {len(found.ids)} actions")  # noqa: T201
+    print(f"\n{spare} MiB: exit {code}, {refused} refused, {len(found.ids)} actions")
     assert found.problems == []
 
 
@@ -101,5 +101,5 @@ async def _submit_much(load: Load) -> None:
 
 
 def _address_space(pid: int) -> int:
-    with open(f"/proc/{pid}/statm", encoding="ascii") as file:  # noqa: ASYNC230, PTH123
+    with open(f"/proc/{pid}/statm", encoding="ascii") as file:  # noqa: PTH123
         return int(file.read().split()[0]) * resource.getpagesize()

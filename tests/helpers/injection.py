@@ -13,7 +13,18 @@ from pathlib import Path
 
 import trio
 
-CANDIDATES = ("pwrite64", "pread64", "fdatasync", "fsync", "ftruncate", "openat", "read", "fallocate", "unlink", "newfstatat")
+CANDIDATES = (
+    "pwrite64",
+    "pread64",
+    "fdatasync",
+    "fsync",
+    "ftruncate",
+    "openat",
+    "read",
+    "fallocate",
+    "unlink",
+    "newfstatat",
+)
 """What the store does to its files. Not fcntl: a lock that only seems to fail is still held by the kernel."""
 
 _CALL = re.compile(r"^\d+ +(?:<\.\.\. )?(\w+)(?: resumed|\()")

@@ -13,9 +13,23 @@ import trio
 from connectord.errors import DaemonUnreachable, RequestFailed
 from connectord.testing.daemon_process import DaemonProcess
 from connectord.testing.fake_system import FakeSystem
+
 from helpers.audit import Audit, action_of, audit
 
-PLAYS = ("succeed", "succeed", "fail", "answer", "flaky", "reject", "hang", "late", "twice", "early", "unavailable", "silent")
+PLAYS = (
+    "succeed",
+    "succeed",
+    "fail",
+    "answer",
+    "flaky",
+    "reject",
+    "hang",
+    "late",
+    "twice",
+    "early",
+    "unavailable",
+    "silent",
+)
 OVERLOADED = -32005
 LIMITS = (2, 3, 4, 5)
 _PAUSE_SECONDS = 0.05

@@ -310,7 +310,6 @@ class Ledger:
             done = cast("op.Slice", await self.insist(op.Expire()))
             self.deadline_alarm.set(0 if done.more else done.next_at)
 
-
     async def watch_clock(self) -> None:
         """Keep waits as long as they were meant to be when the wall clock goes back. Runs until cancelled."""
         while True:

@@ -315,7 +315,11 @@ def shorten_wait(action: Action, moment: Moment) -> Action:
         if (failed is None and action.attempts) or due == action.submitted_at:
             return replace(action, due_at=now)
     elif action.deadline is not None:
-        deadline, poll, policy = min(action.deadline, now + moment.policy.timeout_ms), action.next_poll_at, moment.policy
+        deadline, poll, policy = (
+            min(action.deadline, now + moment.policy.timeout_ms),
+            action.next_poll_at,
+            moment.policy,
+        )
         if poll is not None and policy.poll is not None and poll > now + longest_poll_delay_ms(policy.poll):
             return replace(action, deadline=deadline, next_poll_at=now)
         if deadline != action.deadline:

@@ -28,7 +28,14 @@ from connectord.store.base import (
     Selection,
 )
 from connectord.store.sqlite_connection import open_reader, translate_errors
-from connectord.store.sqlite_rows import ACTION_WIDTH, SELECT_ACTION, SELECT_CONFIG, action_from, outbox_record
+from connectord.store.sqlite_rows import (
+    ACTION_WIDTH,
+    LIVE_PAGE,
+    SELECT_ACTION,
+    SELECT_CONFIG,
+    action_from,
+    outbox_record,
+)
 from connectord.store.sqlite_stories import read_story
 
 _RECORD = f"SELECT {SELECT_ACTION}, a.key, a.rerun_of, a.data, a.response_data FROM actions a"  # noqa: S608
