@@ -13,7 +13,7 @@ NODE_RED_READY := $(NODE_RED)/node_modules/.package-lock.json
 PLUGINS := plugins/connectord-http plugins/connectord-exec plugins/connectord-amqp plugins/connectord-sftp
 
 .PHONY: demo test lint bench docs clean services packages
-.PHONY: prove prove-kills prove-power-loss prove-nth-call prove-disk-full prove-stopped prove-clock
+.PHONY: prove prove-kills prove-power-loss prove-nth-call prove-disk-full prove-stopped prove-resources prove-clock
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
@@ -39,7 +39,7 @@ bench: $(READY)
 
 # The proofs of docs/guarantees.md with real processes, at full length; `make test` runs each of them in short
 PROVE := $(BIN)/python -m pytest -q -s
-prove: prove-kills prove-power-loss prove-nth-call prove-disk-full prove-stopped prove-clock
+prove: prove-kills prove-power-loss prove-nth-call prove-disk-full prove-stopped prove-resources prove-clock
 
 prove-kills: $(READY)
 	PROVE_KILLS=500 $(PROVE) tests/faults/test_kills.py
@@ -55,6 +55,9 @@ prove-disk-full: $(READY)
 
 prove-stopped: $(READY)
 	PROVE_STOPPED_SECONDS=60 $(PROVE) tests/faults/test_stopped.py
+
+prove-resources: $(READY)
+	PROVE_MEMORY=1 $(PROVE) tests/faults/test_resources.py
 
 prove-clock: $(READY)
 	PROVE_CLOCK=1 $(PROVE) tests/faults/test_clock_jumps.py

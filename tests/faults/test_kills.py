@@ -14,7 +14,7 @@ from helpers.load import Load
 from helpers.ports import lasting_port
 from helpers.proofs import size
 
-KILLS = size("KILLS", 6)
+KILLS = size("KILLS", 3)
 SEED = size("SEED", 1)
 
 

@@ -35,9 +35,9 @@ from helpers.promises import Promises
 from helpers.proofs import size
 from helpers.syscalls import SystemCall, read_calls, recording
 
-STATES = size("STATES", 150)
+STATES = size("STATES", 80)
 SEED = size("SEED", 1)
-ACTIONS = size("ACTIONS", 25)
+ACTIONS = size("ACTIONS", 12)
 
 # the daemon as it is, but for how often it writes the WAL back: with the real 64 MiB it never would in so short a time
 OFTEN = """
@@ -80,7 +80,7 @@ async def test_no_power_loss_loses_or_corrupts_anything(tmp_path: Path, fake: Fa
 
 async def test_the_proof_finds_what_synchronous_normal_would_lose(tmp_path: Path, fake: FakeSystem) -> None:
     calls = await record(tmp_path / "run", fake, CARELESS)
-    found = await replay(calls, tmp_path, 60)
+    found = await replay(calls, tmp_path, 40)
     assert found.lost
     assert found.corrupt == []
 

@@ -22,7 +22,7 @@ async def test_callbacks_and_deadlines_that_come_while_it_is_stopped(daemon: Dae
     async with trio.open_nursery() as nursery:
         nursery.start_soon(load.run)
         with trio.fail_after(30):
-            while len(load.acknowledged) < 40:
+            while len(load.acknowledged) < 15:
                 await trio.sleep(0.02)
         overdue = await load.submit({"play": "silent"})
         in_time = await load.submit({"play": "late", "seconds": 1.0})
