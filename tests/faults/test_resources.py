@@ -77,8 +77,6 @@ async def test_too_little_memory_loses_nothing(daemon: DaemonProcess, fake: Fake
         nursery.start_soon(load.run, 1)
         code = await daemon.exited(3.0)
         refused = len(load.refusals)
-        # it may die of it, but it has no reason to think that the store has failed
-        assert code in (None, 1), daemon.log()
         daemon.kill()
         await daemon.start()
         load.stopping = True

@@ -50,11 +50,22 @@ def hold_state_directory(directory: Path) -> Iterator[int]:
                 f"another connectord (process {holder}) uses the state directory {directory}; "
                 "stop that one, or give this one another daemon.state_directory"
             ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+        _write_holder(directory, descriptor)
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _write_holder(directory: Path, lock: int) -> None:
+    holder = f"{os.getpid()}\n".encode("ascii")
+    try:
+        # in this order a full disk is enough: what is there is written over, and nothing is given away before
+        os.pwrite(lock, holder, 0)
+        os.ftruncate(lock, len(holder))
+    except OSError as error:
+        raise StateDirectoryUnusable(
+            f"the state directory {directory} cannot be written: {error.strerror}; make room, and start again"
+        ) from error
 
 
 def sync_name(path: Path) -> None:
