@@ -135,7 +135,7 @@ def test_the_names_of_new_directories_are_synced(tmp_path: Path, monkeypatch: py
     synced, sync = [], os.fsync
 
     def record(descriptor: int) -> None:
-        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", record)
