@@ -92,7 +92,7 @@ async def _be_full(load: Load, state: Path) -> None:
         assert (await daemon.call("show", id=waiting["id"]))["state"] in ("waiting", "todo")
         await trio.sleep(1.5)
         filler.unlink()
-        with trio.fail_after(20):
+        with trio.fail_after(120):
             while (await client.post(url, json=document)).status_code == 503:
                 await trio.sleep(0.1)
     await load.submit({"play": "answer"})
@@ -112,7 +112,7 @@ async def _load_for(load: Load, actions: int) -> None:
 
 
 async def _reachable(daemon: DaemonProcess) -> None:
-    with trio.fail_after(30):
+    with trio.fail_after(120):
         while True:
             try:
                 await daemon.call("status")

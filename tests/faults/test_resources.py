@@ -46,7 +46,7 @@ async def test_it_bears_more_connections_than_file_descriptors(daemon: DaemonPro
             connection.connect_ex(str(daemon.socket))
         await trio.sleep(0.5)
         assert await daemon.exited(0.0) is None, daemon.log()
-    with trio.fail_after(30):
+    with trio.fail_after(120):
         async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
             assert (await client.post(url, json={"status": "success", "data": {}})).status_code == 200
         fake.callback_answers.append((url, 200))

@@ -86,7 +86,7 @@ class Load:
         self.acknowledge([action], [answer])
         return answer
 
-    async def settle(self, seconds: float = 60.0) -> None:
+    async def settle(self, seconds: float = 300.0) -> None:
         """Wait until nothing is pending, under way, or waiting."""
         with trio.fail_after(seconds):
             while True:
