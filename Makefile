@@ -13,6 +13,7 @@ NODE_RED_READY := $(NODE_RED)/node_modules/.package-lock.json
 PLUGINS := plugins/connectord-http plugins/connectord-exec plugins/connectord-amqp plugins/connectord-sftp
 
 .PHONY: demo test lint bench docs clean services packages
+.PHONY: prove prove-kills prove-power-loss prove-nth-call prove-disk-full prove-stopped prove-resources prove-clock
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
@@ -35,6 +36,31 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/full_loop.py
 	$(BIN)/python benchmarks/http_out.py --seconds 0.5 --rounds 3 --in-flight 64 256 --protocols http
+
+# The proofs of docs/guarantees.md with real processes, at full length; `make test` runs each of them in short
+PROVE := $(BIN)/python -m pytest -q -s
+prove: prove-kills prove-power-loss prove-nth-call prove-disk-full prove-stopped prove-resources prove-clock
+
+prove-kills: $(READY)
+	PROVE_KILLS=500 $(PROVE) tests/faults/test_kills.py
+
+prove-power-loss: $(READY)
+	PROVE_STATES=10000 PROVE_ACTIONS=60 $(PROVE) tests/faults/test_power_loss.py
+
+prove-nth-call: $(READY)
+	PROVE_NTH_CALL=1 $(PROVE) tests/faults/test_nth_call.py
+
+prove-disk-full: $(READY)
+	PROVE_ROUNDS=5 $(PROVE) tests/faults/test_disk_full.py
+
+prove-stopped: $(READY)
+	PROVE_STOPPED_SECONDS=60 $(PROVE) tests/faults/test_stopped.py
+
+prove-resources: $(READY)
+	PROVE_MEMORY=1 $(PROVE) tests/faults/test_resources.py
+
+prove-clock: $(READY)
+	PROVE_CLOCK=1 $(PROVE) tests/faults/test_clock_jumps.py
 
 services: packages $(NODE_RED_READY)
 

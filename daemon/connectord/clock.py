@@ -36,6 +36,31 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
 
+STEP_BACK_MS = 1000
+"""What the wall clock may go back by without anybody having set it: rounding, and a step of NTP that nobody feels."""
+
+
+class ClockWatch:
+    """Notices that the wall clock was set back, by the monotonic clock, which nobody sets."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._ahead = self._measure()
+
+    def went_back(self) -> bool:
+        """Whether it was set back since the last time that this said so, or since the beginning."""
+        ahead = self._measure()
+        if ahead < self._ahead - STEP_BACK_MS:
+            # who was stopped between its two looks sees a difference as well: only one that stays is one
+            ahead = max(ahead, self._measure())
+        went_back = ahead < self._ahead - STEP_BACK_MS
+        self._ahead = ahead if went_back else max(ahead, self._ahead)
+        return went_back
+
+    def _measure(self) -> int:
+        return self._clock.now_ms() - round(trio.current_time() * 1000)
+
+
 class Alarm:
     """One timer that can be set from anywhere in the trio thread, and that one task waits for.
 

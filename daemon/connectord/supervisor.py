@@ -219,6 +219,7 @@ class Daemon:
             for name in self.config.systems:
                 await self.ledger.enforce_limit(name, "start")
             services.start_soon(self.ledger.watch_deadlines)
+            services.start_soon(self.ledger.watch_clock)
             self.plugin_host.start(services)
             self.traces.start(services)
 

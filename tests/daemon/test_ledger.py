@@ -8,11 +8,11 @@ import pytest
 import trio
 import trio.testing
 from connectord.adapters import Call, Outcome, Succeeded
-from connectord.errors import KeyConflict, NotFound, Overloaded, Refused
+from connectord.errors import KeyConflict, NotFound, Overloaded, Refused, StoreFull
 from connectord.ledger.ledger import QUEUE_LIMIT
 from connectord.ledger.submission import Submission
 from connectord.lifecycle import events as on
-from connectord.store.base import Filters
+from connectord.store.base import Filters, WriteSet
 from helpers.world import world
 
 
@@ -101,3 +101,22 @@ async def test_counts_read_at_start_are_those_that_commits_kept(tmp_path: Path, 
         kept = here.states()
     async with world(tmp_path, succeed) as again:
         assert again.states() == kept == {"pending": 6, "todo": 1}
+
+
+async def test_without_memory_for_it_nothing_is_taken_and_it_goes_on(tmp_path: Path, autojump_clock: object) -> None:
+    async with world(tmp_path, succeed) as here:
+        here.lane.set_paused(True)
+        write = here.ledger._store.write
+
+        def fail(changes: WriteSet) -> None:
+            write(changes)
+            raise MemoryError
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(here.ledger._store, "write", fail)
+            with pytest.raises(StoreFull, match="no memory"):
+                await here.submit()
+        assert here.states() == {}
+        await here.submit()
+        assert here.states() == {"pending": 1}
+        assert len(here.reader.list_records(Filters(), None, 10)) == 1

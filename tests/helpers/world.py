@@ -159,6 +159,7 @@ async def world(
         await nursery.start(ledger.run)
         await ledger.recover()
         nursery.start_soon(ledger.watch_deadlines)
+        nursery.start_soon(ledger.watch_clock)
         nursery.start_soon(lane.run)
         yield box[0]
         nursery.cancel_scope.cancel()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 from pathlib import Path
 
@@ -112,3 +114,30 @@ def test_ids_sort_in_the_order_in_which_they_are_made() -> None:
     assert ids == sorted(ids)
     assert len(set(ids)) == len(ids)
     assert {len(made) for made in ids} == {26}
+
+
+def test_a_full_disk_is_told_by_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", refuse)
+    with (
+        pytest.raises(StateDirectoryUnusable, match="No space left on device; make room"),
+        hold_state_directory(tmp_path),
+    ):
+        pass
+    monkeypatch.undo()
+    with hold_state_directory(tmp_path):
+        assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_the_names_of_new_directories_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced, sync = [], os.fsync
+
+    def record(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    with hold_state_directory(tmp_path / "a" / "b"):
+        assert set(synced) == {tmp_path / "a", tmp_path}

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from connectord.errors import InvalidRequest, StateDirectoryUnusable
+from connectord.store.state_directory import sync_name
 
 KEY_BYTES = 32
 """The length of the secret."""
@@ -72,7 +73,7 @@ class TokenKey:
                 _create(path, random_bytes(KEY_BYTES))
                 secret = _read(path)
             # Also after reading: whoever made the file may have died before its name was on disk.
-            _sync_directory(path.parent)
+            sync_name(path)
         except OSError as error:
             raise StateDirectoryUnusable(
                 f"the callback key {path} cannot be read or made: {error.strerror}; let the daemon's user read and "
@@ -153,11 +154,3 @@ def _create(path: Path, secret: bytes) -> None:
             return
     finally:
         Path(temporary).unlink()
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

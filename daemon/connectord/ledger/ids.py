@@ -11,12 +11,13 @@ _RANDOM_BITS = 80
 class IdSource:
     """Makes ids that sort in the order in which they were made, also within one millisecond.
 
-    When the clock goes back, ids keep counting from the last one, so a later id never sorts first.
+    When the clock goes back, ids keep counting from the last one, so a later id never sorts first. ``last`` is the
+    last one that was made before the daemon was started.
     """
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, last: str | None = None) -> None:
         self._rng = rng
-        self._last = 0
+        self._last = 0 if last is None else decode(last)
 
     def make(self, now_ms: int) -> str:
         """A new id for the time ``now_ms`` (milliseconds since the epoch)."""
@@ -27,6 +28,14 @@ class IdSource:
             fresh = self._last + 1 + self._rng.getrandbits(32)
         self._last = fresh
         return encode(fresh)
+
+
+def decode(action_id: str) -> int:
+    """The 128-bit number of 26 characters. Raises :class:`ValueError` for any others."""
+    value = 0
+    for character in action_id:
+        value = value << 5 | _ALPHABET.index(character)
+    return value
 
 
 def encode(value: int) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from operator import attrgetter
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ import structlog
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from connectord.clock import Alarm, Clock
+from connectord.clock import LONGEST_SLEEP_SECONDS, STEP_BACK_MS, Alarm, Clock, ClockWatch
 from connectord.errors import Overloaded, RequestError, StoreError, StoreFailed, StoreFull
 from connectord.ledger import asking
 from connectord.ledger import operations as op
@@ -76,10 +76,12 @@ class Ledger:
         self._clock = clock
         # jitter is no secret: drawing it from the system for every event would cost a system call each
         self._jitter = random.Random(rng.getrandbits(128))  # noqa: S311
-        self._ids = IdSource(rng)
+        self._ids = IdSource(rng, store.last_id())
         self._policies = policies
         self._last_seq = store.last_seq()
         self._send, self._receive = trio.open_memory_channel[_Request](QUEUE_LIMIT)
+        self._clock_watch = ClockWatch(clock)
+        self._clock_went_back = trio.Event()
         self._lane_alarms: dict[str, Alarm] = {}
         self._polled: dict[str, PolledActions] = {}
         self.deadline_alarm = Alarm(clock)
@@ -126,6 +128,8 @@ class Ledger:
                     batch.append(self._receive.receive_nowait())
                 except trio.WouldBlock:
                     break
+            if self._clock_watch.went_back():
+                self._clock_went_back.set()
             with trio.CancelScope(shield=True):
                 await self._commit(batch)
 
@@ -133,7 +137,9 @@ class Ledger:
         began_at = self.commit_began_at = trio.current_time()
         try:
             outcomes, consequences = await self._executor.run(self._perform, batch)
-        except StoreError as error:
+        except (StoreError, MemoryError) as raised:
+            # without memory for it nothing was written either: as on a full disk, it may be tried again
+            error = raised if isinstance(raised, StoreError) else StoreFull("there is no memory for it; try again")
             self._refuse(batch, error)
             if isinstance(error, StoreFailed):
                 raise
@@ -304,6 +310,9 @@ class Ledger:
 
     async def recover(self) -> int:
         """Rule 14, once at start: how many attempts were interrupted."""
+        last_change_at = await self._executor.run(self._store.last_change_at)
+        if last_change_at is not None and last_change_at > self._clock.now_ms() + STEP_BACK_MS:
+            await self._shorten_waits()
         return await self._in_slices(op.InterruptOpenAttempts())
 
     async def enforce_limit(self, system: str, who: str) -> int:
@@ -320,9 +329,12 @@ class Ledger:
 
     async def hasten_notifications(self) -> int:
         """Make every undelivered notification due now; how many there are."""
+        return await self._hasten(self.perform)
+
+    async def _hasten(self, perform: Callable[[op.Operation], Awaitable[Any]]) -> int:
         hastened, last = 0, 0
         while True:
-            seqs = cast("Sequence[int]", await self.perform(op.HastenNotifications(last)))
+            seqs = cast("Sequence[int]", await perform(op.HastenNotifications(last)))
             if not seqs:
                 self.outbox_alarm.set(0)
                 return hastened
@@ -335,6 +347,23 @@ class Ledger:
             await self.deadline_alarm.wait()
             done = cast("op.Slice", await self.insist(op.Expire()))
             self.deadline_alarm.set(0 if done.more else done.next_at)
+
+    async def watch_clock(self) -> None:
+        """Keep waits as long as they were meant to be when the wall clock goes back. Runs until cancelled."""
+        while True:
+            with trio.move_on_after(LONGEST_SLEEP_SECONDS):
+                await self._clock_went_back.wait()
+            if self._clock_went_back.is_set() or self._clock_watch.went_back():
+                self._clock_went_back = trio.Event()
+                await self._shorten_waits()
+
+    async def _shorten_waits(self) -> None:
+        log.warning("the wall clock went back: what waits does not wait longer for it")
+        for state in (State.PENDING, State.WAITING):
+            after: str | None = ""
+            while after is not None:
+                after = cast("str | None", await self.insist(op.ShortenWaits(state, after)))
+        await self._hasten(self.insist)
 
 
 def _log_change(logger: FilteringBoundLogger, row: HistoryRow) -> None:

@@ -143,6 +143,25 @@ class Expire:
 
 
 @dataclass(frozen=True, slots=True)
+class ShortenWaits:
+    """After the wall clock went back: let nothing of one state wait longer for it, page by page.
+
+    ``after`` is the last id of the page before; gives the last id of this one, None when all pages were looked at.
+    """
+
+    state: State
+    after: str = ""
+
+    def perform(self, unit: Unit) -> str | None:
+        unit.flush()
+        page = unit.store.live_page(self.state.value, self.after, SLICE)
+        for action in page:
+            unit.shorten_wait(action)
+        unit.flush()
+        return page[-1].id if len(page) == SLICE else None
+
+
+@dataclass(frozen=True, slots=True)
 class EnforceLimit:
     """Close what was tried as often as today's limit allows (rule 10c), after a reload and at every start."""
 

@@ -17,7 +17,7 @@ from connectord.lifecycle import effects as effect
 from connectord.lifecycle.action import Action, State
 from connectord.lifecycle.allocation import NOTHING_ASKED, Background, Needs, needs_of
 from connectord.lifecycle.events import Event, FailureReceived, SuccessReceived
-from connectord.lifecycle.steps import Moment, begin_polling, postpone_poll
+from connectord.lifecycle.steps import Moment, begin_polling, postpone_poll, shorten_wait
 from connectord.lifecycle.transitions import Transition, decide
 from connectord.lifecycle.wording import happened_text, notice_text
 from connectord.store.base import (
@@ -137,6 +137,13 @@ class Unit:
         """Set when to poll an action for the first time that was taken while its system was not polled."""
         before = self.load(action_id)
         self._ask(before, begin_polling(before, self._moment(before)))
+
+    def shorten_wait(self, before: Action) -> None:
+        """Let an action that a query has just loaded wait no longer than it may, after the clock went back."""
+        self._actions[before.id] = before
+        after = shorten_wait(before, self._moment(before))
+        if after is not before:
+            self._change(before, after)
 
     def submit(self, submission: Submission, who: str) -> Action:
         """Make a new action, or give the first one back for a key that is known (rule 17).

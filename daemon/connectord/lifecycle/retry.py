@@ -25,6 +25,11 @@ def poll_delay_ms(policy: PollPolicy, step: int, draw: float) -> int:
     return _backoff_ms(policy.interval_ms, policy.factor, policy.max_interval_ms, policy.jitter * draw, step)
 
 
+def longest_poll_delay_ms(policy: PollPolicy) -> int:
+    """The most that :func:`poll_delay_ms` can give."""
+    return int(policy.max_interval_ms * (1 + policy.jitter))
+
+
 def next_poll_at(policy: PollPolicy, step: int, draw: float, now: int, deadline: int) -> int:
     """When to poll an action that was polled ``step`` times in vain and whose response may take until ``deadline``.
 

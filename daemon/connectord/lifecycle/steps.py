@@ -14,7 +14,7 @@ from connectord.lifecycle.action import Action, Reason, Resolution, State, repla
 from connectord.lifecycle.allocation import NOTHING_ASKED, Background, allocate
 from connectord.lifecycle.effects import Effect, KeepLateResponse, MergeData, Notice, NotifyOwner, OpenAttempt
 from connectord.lifecycle.policy import DEFAULT_ASSIGNEE, Policy
-from connectord.lifecycle.retry import next_poll_at, respect_retry_after, retry_delay_ms
+from connectord.lifecycle.retry import longest_poll_delay_ms, next_poll_at, respect_retry_after, retry_delay_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +295,36 @@ def begin_polling(action: Action, moment: Moment) -> Action:
     if action.next_poll_at is not None or action.deadline is None or poll is None:
         return action
     return replace(action, next_poll_at=next_poll_at(poll, 0, moment.draw, moment.now, action.deadline), ask_step=0)
+
+
+def shorten_wait(action: Action, moment: Moment) -> Action:
+    """The action after the wall clock went back: it waits no longer from now on than it would have had to at first.
+
+    No event and no row of the table, as nothing happened to it. What was computed from a time that is ahead now would
+    be waited for until the clock has caught up, however far it went back. A time that somebody named is a date, and
+    stays. The action as it is where there is nothing to shorten; it never waits longer for it, nor for it twice.
+    """
+    now, due = moment.now, action.due_at
+    if due is not None and due > now:
+        failed = action.error_at
+        if failed is not None and now < failed <= due:
+            scheduled = action.scheduled_at
+            if scheduled is not None:
+                scheduled = min(scheduled, now + max(0, scheduled - failed))
+            return replace(action, due_at=now + due - failed, scheduled_at=scheduled)
+        if (failed is None and action.attempts) or due == action.submitted_at:
+            return replace(action, due_at=now)
+    elif action.deadline is not None:
+        deadline, poll, policy = (
+            min(action.deadline, now + moment.policy.timeout_ms),
+            action.next_poll_at,
+            moment.policy,
+        )
+        if poll is not None and policy.poll is not None and poll > now + longest_poll_delay_ms(policy.poll):
+            return replace(action, deadline=deadline, next_poll_at=now)
+        if deadline != action.deadline:
+            return replace(action, deadline=deadline)
+    return action
 
 
 def close_exhausted(action: Action, event: Any, moment: Moment) -> Result:

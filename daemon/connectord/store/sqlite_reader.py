@@ -30,7 +30,14 @@ from connectord.store.base import (
     Selection,
 )
 from connectord.store.sqlite_connection import open_reader, translate_errors
-from connectord.store.sqlite_rows import ACTION_WIDTH, SELECT_ACTION, SELECT_CONFIG, action_from, outbox_record
+from connectord.store.sqlite_rows import (
+    ACTION_WIDTH,
+    LIVE_PAGE,
+    SELECT_ACTION,
+    SELECT_CONFIG,
+    action_from,
+    outbox_record,
+)
 from connectord.store.sqlite_stories import read_story
 
 _RECORD = f"SELECT {SELECT_ACTION}, a.key, a.rerun_of, a.data, a.response_data FROM actions a"  # noqa: S608
@@ -54,10 +61,6 @@ _MERGES_OF_CASE = f"{_MERGE} FROM merges m INDEXED BY merges_case JOIN history h
 _WAS_RERUN = "EXISTS (SELECT 1 FROM actions b INDEXED BY actions_rerun WHERE b.rerun_of = a.id)"
 
 # the indexes are named because SQLite, without statistics, may take another one and read every row
-_LIVE_PAGE = (
-    f"SELECT {SELECT_ACTION} FROM actions a INDEXED BY actions_live "  # noqa: S608
-    "WHERE a.state = ? AND a.state <> 'closed' AND a.id > ? ORDER BY a.id LIMIT ?"
-)
 # rule 14: a limit waits for what a probe brings, as it does for an attempt under way
 # rule 10: what is shown is the larger of the system's limit, if it has one, and the one at the last failure
 _LIMIT_COUNTS = (
@@ -244,7 +247,7 @@ class SqliteReader:
         return {row[0]: row[1] for row in self._all("SELECT system, who FROM paused_systems")}
 
     def live_page(self, state: str, after: str, limit: int) -> Sequence[Action]:
-        return [action_from(row) for row in self._all(_LIVE_PAGE, state, after, limit)]
+        return [action_from(row) for row in self._all(LIVE_PAGE, state, after, limit)]
 
     def limit_counts(self, system: str, before: int | None, after: int | None) -> LimitCounts:
         found = {row[0]: row[1:] for row in self._all(_LIMIT_COUNTS, before, before, after, after, system)}

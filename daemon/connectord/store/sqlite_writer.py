@@ -26,6 +26,7 @@ from connectord.store.sqlite_rows import (
     ACTION_WIDTH,
     ASKING_COLUMNS,
     INSERTED_COLUMNS,
+    LIVE_PAGE,
     MUTABLE_COLUMNS,
     SELECT_ACTION,
     SELECT_CONFIG,
@@ -318,6 +319,16 @@ class SqliteWriter:
 
     def last_seq(self) -> int:
         return self._value("SELECT max(seq) FROM history") or 0
+
+    def last_change_at(self) -> int | None:
+        return self._value("SELECT at FROM history ORDER BY seq DESC LIMIT 1")
+
+    def last_id(self) -> str | None:
+        row = self._one("SELECT max(id) FROM actions")
+        return None if row is None else row[0]
+
+    def live_page(self, state: str, after: str, limit: int) -> Sequence[Action]:
+        return [action_from(row) for row in self._all(LIVE_PAGE, state, after, limit)]
 
     def live_counts(self) -> dict[tuple[str, str], int]:
         return {(row[0], row[1]): row[2] for row in self._all(_LIVE_COUNTS)}

@@ -25,10 +25,17 @@ def hold_state_directory(directory: Path) -> Iterator[int]:
     The lock is the kernel's (flock): it is gone with the process, however that ended, so recovery at start needs
     no timers.
 
+    A directory that is new is on disk for good when this begins to hold: a power loss that took its name would take
+    everything that was acknowledged in it.
+
     Raises :class:`StateDirectoryUnusable` or :class:`StateDirectoryBusy`.
     """
     try:
+        fresh = [each for each in directory.parents if not each.exists()]
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # also where it was there: whoever made it may have died before its name was on disk
+        for made in (directory, *fresh):
+            sync_name(made)
         descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StateDirectoryUnusable(
@@ -44,8 +51,7 @@ def hold_state_directory(directory: Path) -> Iterator[int]:
                 f"another connectord (process {holder}) uses the state directory {directory}; "
                 "stop that one, or give this one another daemon.state_directory"
             ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+        _write_holder(directory, descriptor)
         yield descriptor
     finally:
         os.close(descriptor)
@@ -78,3 +84,30 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def _write_holder(directory: Path, lock: int) -> None:
+    holder = f"{os.getpid()}\n".encode("ascii")
+    try:
+        # in this order a full disk is enough: what is there is written over, and nothing is given away before
+        os.pwrite(lock, holder, 0)
+        os.ftruncate(lock, len(holder))
+    except OSError as error:
+        raise StateDirectoryUnusable(
+            f"the state directory {directory} cannot be written: {error.strerror}; make room, and start again"
+        ) from error
+
+
+def sync_name(path: Path) -> None:
+    """Put on disk for good that there is a file or directory of that name. Raises :class:`OSError`.
+
+    Where this user may not read the directory that it lies in, somebody else made it, and nothing is done.
+    """
+    try:
+        descriptor = os.open(path.absolute().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +15,29 @@ import trio
 from connectord.control.client import ControlClient
 from connectord.errors import DaemonUnreachable
 
-START_TIMEOUT_SECONDS = 20.0
+START_TIMEOUT_SECONDS = 180.0
 
 
 class DaemonProcess:
     """Starts, kills, stops and asks one daemon in ``directory``, whose configuration is written by the caller.
 
-    ``python`` is the interpreter that runs it, which decides over the plugins that it finds.
+    ``python`` is the interpreter that runs it, which decides over the plugins that it finds. ``prefix`` is a command
+    that runs it and becomes it, such as ``prlimit`` with its arguments; it may be changed between two starts.
     """
 
     def __init__(
-        self, directory: Path, environ: Mapping[str, str] | None = None, *, python: str = sys.executable
+        self,
+        directory: Path,
+        environ: Mapping[str, str] | None = None,
+        *,
+        python: str = sys.executable,
+        prefix: Sequence[str] = (),
     ) -> None:
         self.directory = directory
         self.config_file = directory / "connectord.toml"
         self.socket = directory / "control.sock"
         self.log_file = directory / "daemon.log"
+        self.prefix = prefix
         self._python = python
         self._environ = {**os.environ, **(environ or {})}
         self._process: subprocess.Popen[bytes] | None = None
@@ -46,13 +53,17 @@ class DaemonProcess:
         """Write the configuration."""
         self.config_file.write_text(text, encoding="utf-8")
 
-    async def start(self) -> None:
-        """Start, and wait until it answers. Raises :class:`DaemonUnreachable` with its log where it does not."""
+    def launch(self) -> None:
+        """Start, and wait for nothing."""
         with self.log_file.open("ab") as log:
             command = [self._python, "-m", "connectord.cli.daemon", "run", "--config", str(self.config_file)]
-            self._process = subprocess.Popen(command, env=self._environ, stdout=log, stderr=log)  # noqa: ASYNC220
+            self._process = subprocess.Popen([*self.prefix, *command], env=self._environ, stdout=log, stderr=log)
+
+    async def start(self) -> None:
+        """Start, and wait until it answers. Raises :class:`DaemonUnreachable` with its log where it does not."""
+        self.launch()
         with trio.move_on_after(START_TIMEOUT_SECONDS):
-            while self._process.poll() is None:
+            while self._process is not None and self._process.poll() is None:
                 try:
                     await self.call("status")
                 except DaemonUnreachable:
@@ -79,6 +90,16 @@ class DaemonProcess:
             return 0
         process, self._process = self._process, None
         return await trio.to_thread.run_sync(process.wait)
+
+    async def exited(self, seconds: float) -> int | None:
+        """The exit code, if it ends by itself within ``seconds``; None where it goes on."""
+        with trio.move_on_after(seconds):
+            while self._process is not None and self._process.poll() is None:
+                await trio.sleep(0.02)
+        code = None if self._process is None else self._process.poll()
+        if code is not None:
+            self._process = None
+        return code
 
     async def stop(self) -> int:
         """SIGTERM, and the exit code."""

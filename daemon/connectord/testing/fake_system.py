@@ -27,7 +27,7 @@ With ``answer`` it plays another API than connectord's own. What goes wrong is s
 from __future__ import annotations
 
 import socket
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -71,6 +71,7 @@ class FakeSystem:
     most_bytes_sent: int = 0
     """How many bytes of one spoiled answer the other side took at most."""
     port: int = 0
+    _keys: defaultdict[str, list[str | None]] = field(default_factory=lambda: defaultdict(list))
     _scripted: deque[Fault | None] = field(default_factory=deque)
     _always: Fault | None = None
     _held: tuple[int, trio.Event] | None = None
@@ -154,7 +155,11 @@ class FakeSystem:
 
     def keys_of(self, action_id: str) -> list[str | None]:
         """The idempotency keys of all requests for an action."""
-        return [item.idempotency_key for item in self.seen if item.body["action"]["id"] == action_id]
+        return list(self._keys.get(action_id, ()))
+
+    def tries(self) -> dict[str, int]:
+        """How many requests it got for every action."""
+        return {action_id: len(keys) for action_id, keys in self._keys.items()}
 
     async def _listen(self, port: int) -> None:
         if self._nursery is None:
@@ -243,7 +248,9 @@ class FakeSystem:
         self.seen.append(SeenRequest(path, headers.get("idempotency-key"), body))
         action = body["action"]
         data = action["data"]
-        tries = len(self.keys_of(action["id"]))
+        keys = self._keys[action["id"]]
+        keys.append(headers.get("idempotency-key"))
+        tries = len(keys)
         url = body["callback_url"]
         match data.get("play", "succeed"):
             case "answer":
