@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import signal
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from connectord.observability import Redactor, configure_logging
 from connectord.plugins import load_plugins
 from connectord.store.state_directory import hold_state_directory
 from connectord.supervisor import Daemon, Surroundings
+from connectord.systemd import Inherited
 
 log = structlog.get_logger()
 
@@ -30,11 +32,15 @@ count of references; what forms cycles (exceptions with their tracebacks) waits 
 """
 
 
-def run_daemon(config_file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Packages:
+def run_daemon(
+    config_file: Path | None, *, environ: Mapping[str, str], cwd: Path, inherited: Inherited | None = None
+) -> Packages:
     """Run until stopped; the packages of the plugins, of which some may still have threads.
 
     Raises the :class:`ConnectordError` that kept it from starting or going on.
     """
+    # where a watchdog ends the process, its log shows what every thread was at
+    faulthandler.enable()
     redactor = Redactor()
     # already for what plugins do while they are imported
     configure_logging(log_format="json", log_level="info", redactor=redactor)
@@ -53,6 +59,7 @@ def run_daemon(config_file: Path | None, *, environ: Mapping[str, str], cwd: Pat
             look_for_plugins=lambda known: load_plugins(known=known),
             owns_process=True,
             descriptors=(lock,),
+            inherited=inherited or Inherited(),
             environ=environ,
             redactor=redactor,
         )

@@ -22,14 +22,16 @@ import trio
 from connectord import __version__, systemd
 from connectord.adapters import Adapter, Network
 from connectord.callback_handler import CallbackTaker
-from connectord.callbacks import TokenKey, open_callback_listeners, serve_callbacks
+from connectord.callbacks import TokenKey, serve_callbacks
 from connectord.clock import Clock, SystemClock
 from connectord.config import Config, ConfigDiff, SystemConfig
 from connectord.configurations import Configurations
 from connectord.control import results as r
 from connectord.control.methods import Caller, Methods
 from connectord.control.peers import Peer, role_of
-from connectord.control.server import open_control_listener, serve_control
+from connectord.control.server import serve_control
+from connectord.doors import Doors, open_doors
+from connectord.errors import ConfigurationRefused
 from connectord.hosting import PluginHost
 from connectord.lanes.lane import Lane
 from connectord.ledger.ledger import Ledger
@@ -37,6 +39,7 @@ from connectord.ledger.operations import SetPaused
 from connectord.ledger.policies import PolicyBook
 from connectord.lifecycle.circumstances import Present
 from connectord.lifecycle.policy import Policy
+from connectord.liveness import feed_watchdog
 from connectord.network import SystemNetwork
 from connectord.notifier import Notifier
 from connectord.observability import Redactor
@@ -47,10 +50,14 @@ from connectord.store.executors import ThreadExecutor
 from connectord.store.sqlite_reader import SqliteReader
 from connectord.store.sqlite_writer import SqliteWriter
 from connectord.store.state_directory import DATABASE_NAME, TOKEN_KEY_NAME
+from connectord.systemd import Inherited
 from connectord.times import rfc3339
 
 STOP_GRACE_SECONDS = 5.0
 """How long the process may take to end once the drain is over; then it is ended, and what holds it up is named."""
+
+LAST_ANSWERS_SECONDS = 3.0
+"""How long callbacks that are under way may take once the drain is over; the grace above covers it."""
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -68,6 +75,7 @@ class Surroundings:
     ``look_for_plugins`` a reload takes in what was installed since, adapters included; without it nothing comes in.
     ``owns_process`` says that nothing else runs in this process: then its event loop is watched, and the process is
     ended if a plugin holds up the stop. ``descriptors`` are files that no child that a plugin forks may keep open.
+    ``inherited`` is what the service manager passed.
     """
 
     adapters: Mapping[str, type[Adapter]]
@@ -75,6 +83,7 @@ class Surroundings:
     look_for_plugins: Callable[[PluginSet], PluginSet] | None = None
     owns_process: bool = False
     descriptors: tuple[int, ...] = ()
+    inherited: Inherited = field(default_factory=Inherited)
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     clock: Clock = field(default_factory=SystemClock)
     rng: random.Random = field(default_factory=secrets.SystemRandom)
@@ -154,32 +163,15 @@ class Daemon:
             self._writer.close()
 
     async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
-        callbacks = self.config.callbacks
-        listeners = await open_callback_listeners(callbacks.host, callbacks.port)
-        try:
-            control = await open_control_listener(self.config.daemon.control_socket)
-        except BaseException:
-            for listener in listeners:
-                await listener.aclose()
-            raise
-        if callbacks.port == 0 and not callbacks.public_url_given:
-            port = listeners[0].socket.getsockname()[1]
-            host = f"[{callbacks.host}]" if ":" in callbacks.host else callbacks.host
-            self._public_url = f"http://{host}:{port}"
-        drain = trio.Event()
-        held = [*self._given.descriptors, *(listener.socket.fileno() for listener in (*listeners, control))]
+        doors = await open_doors(self.config, self._given.inherited)
+        self._public_url = doors.public_url
         self.plugin_host.watch.set_limit(self.config.daemon.loop_warning_ms)
-        with self.plugin_host.guarding(held):
-            await self._run_services(listeners, control, drain, task_status)
+        with self.plugin_host.guarding([*self._given.descriptors, *doors.descriptors]):
+            await self._run_services(doors, task_status)
         log.info("stopped")
 
-    async def _run_services(
-        self,
-        listeners: list[trio.SocketListener],
-        control: trio.SocketListener,
-        drain: trio.Event,
-        task_status: trio.TaskStatus[None],
-    ) -> None:
+    async def _run_services(self, doors: Doors, task_status: trio.TaskStatus[None]) -> None:
+        drain, callbacks_ended = trio.Event(), trio.Event()
         async with trio.open_nursery() as services:
             await services.start(self.ledger.run)
             await self.configurations.start()
@@ -192,11 +184,14 @@ class Daemon:
 
             async def take_callbacks(*, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
                 await serve_callbacks(
-                    listeners, key=self._key, handler=self._taker, drain=drain, task_status=task_status
+                    doors.callbacks, key=self._key, handler=self._taker, drain=drain, task_status=task_status
                 )
+                callbacks_ended.set()
 
             async def take_control(*, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
-                await serve_control(control, self._methods.dispatch, self._authorize, task_status=task_status)
+                await serve_control(
+                    doors.control, self._methods.dispatch, self._authorize, drain=drain, task_status=task_status
+                )
 
             await services.start(take_callbacks)
             await services.start(take_control)
@@ -206,11 +201,16 @@ class Daemon:
                 for system in self.config.systems.values():
                     self._start_lane(system)
                 log.info("ready", version=__version__, callbacks=self._public_url, interrupted_attempts=interrupted)
-                systemd.notify("READY=1", f"STATUS=serving {len(self.lanes)} systems")
+                systemd.notify_status(self._serving(), "READY=1")
+                if self._given.inherited.watchdog_seconds is not None:
+                    services.start_soon(
+                        feed_watchdog, self._given.inherited.watchdog_seconds, self.ledger, self.lanes.values
+                    )
                 task_status.started()
                 await self._stop.wait()
-                systemd.notify("STOPPING=1")
-                log.info("stopping", in_flight=sum(lane.in_flight for lane in self.lanes.values()))
+                in_flight = sum(lane.in_flight for lane in self.lanes.values())
+                systemd.notify_stopping(f"stopping: {in_flight} attempts under way", self._seconds_to_end())
+                log.info("stopping", in_flight=in_flight)
                 for lane in self.lanes.values():
                     lane.stop()
                 self._notifier.stop()
@@ -219,9 +219,11 @@ class Daemon:
                 if self._stop_now:
                     lanes.cancel_scope.cancel()
             drain.set()
-            with trio.move_on_after(0.2):
-                # a moment for answers that are on their way out, this one's reply to `shutdown` among them
-                await trio.sleep_forever()
+            # a moment for answers that are on their way out, this one's reply to `shutdown` among them
+            await trio.sleep(0.2)
+            if not self._stop_now:
+                with trio.move_on_after(LAST_ANSWERS_SECONDS):
+                    await callbacks_ended.wait()
             services.cancel_scope.cancel()
 
     def request_stop(self, *, now: bool) -> None:
@@ -235,8 +237,14 @@ class Daemon:
 
     def end_in_time(self, *, now: bool) -> None:
         """Whatever a plugin does: see that the process ends after the drain and a grace."""
-        drain_seconds = 0.0 if now else self.config.daemon.drain_ms / 1000
-        self.plugin_host.watch.end_within(drain_seconds + STOP_GRACE_SECONDS)
+        self.plugin_host.watch.end_within(STOP_GRACE_SECONDS if now else self._seconds_to_end())
+
+    def _seconds_to_end(self) -> float:
+        return self.config.daemon.drain_ms / 1000 + STOP_GRACE_SECONDS
+
+    def _serving(self) -> str:
+        count = len(self.lanes)
+        return f"serving {count} {'system' if count == 1 else 'systems'}, configuration {self.configurations.version}"
 
     # -- reload (rules 10 and 11)
 
@@ -258,10 +266,16 @@ class Daemon:
             return r.Reload(applied=False, version=version, plan=await self.configurations.plan(candidate))
         async with self._reloading:
             systemd.notify_reloading()
+            status = f"reload failed; {self._serving()}"
             try:
-                return await self._reload(to, who)
+                reloaded = await self._reload(to, who)
+                status = self._serving()
+            except ConfigurationRefused as error:
+                status = f"reload refused, {error.problems[0]}; {self._serving()}"
+                raise
             finally:
-                systemd.notify("READY=1")
+                systemd.notify_status(status, "READY=1")
+            return reloaded
 
     async def _reload(self, to: int | None, who: str) -> r.Reload:
         candidate = await self.configurations.load(to)

@@ -13,7 +13,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from connectord.callbacks import answers
-from connectord.callbacks.connection import CallbackHandler, Connection, Service
+from connectord.callbacks.connection import DRAIN_READING_SECONDS, CallbackHandler, Connection, Service
 from connectord.callbacks.limits import BadTokens, Limits
 from connectord.callbacks.tokens import TokenKey
 from connectord.errors import AddressUnusable
@@ -60,9 +60,10 @@ async def serve_callbacks(
 ) -> None:
     """Answer callbacks on ``listeners``, which it closes in the end, until it is cancelled or drained.
 
-    Once ``drain`` is set nothing more is accepted, idle connections are closed, and requests under way are answered
-    with ``Connection: close``; it returns when the last of them is. How long a handler takes is the handler's affair:
-    whoever drains sets a deadline. ``now`` gives seconds for counting bad tokens. Out of file descriptors, it goes on
+    Once ``drain`` is set nothing more is accepted, idle connections are closed after a moment, and requests under way
+    are answered with ``Connection: close``; it returns when the last of them is. One that is not there as a whole
+    within :data:`DRAIN_READING_SECONDS` is answered with 503. How long a handler takes is the handler's affair: whoever
+    drains sets a deadline. ``now`` gives seconds for counting bad tokens. Out of file descriptors, it goes on
     accepting when there are some again. Raises an
     ExceptionGroup of OSError when a listener breaks for good.
     """
@@ -82,6 +83,7 @@ async def serve_callbacks(
                 await drain.wait()
                 accepting.cancel_scope.cancel()
         service.draining = True
+        service.read_until = trio.current_time() + DRAIN_READING_SECONDS
         for connection in service.connections:
             connection.drain()
 

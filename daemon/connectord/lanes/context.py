@@ -12,6 +12,7 @@ from connectord.clock import Clock
 from connectord.config import SystemConfig
 from connectord.lanes.admission import Admission
 from connectord.lanes.health import Health
+from connectord.lanes.pulse import Pulse
 from connectord.lanes.under_way import CallsUnderWay
 from connectord.ledger.ledger import Ledger
 from connectord.ledger.operations import ClaimedCall
@@ -37,6 +38,8 @@ class LaneContext:
     """The attempts under way: their numbers, by their actions."""
     calls: CallsUnderWay = field(default_factory=CallsUnderWay)
     """The calls of the adapter that have a time limit and a place in ``concurrency``."""
+    pulse: Pulse = field(default_factory=Pulse)
+    """Of the loop that claims, or whatever the lane does before and after it."""
 
     @property
     def name(self) -> str:
