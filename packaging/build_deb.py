@@ -85,7 +85,7 @@ def _write_changelog(file: Path, version: str) -> None:
     ).stdout.strip()
     date = email.utils.formatdate(float(os.environ.get("SOURCE_DATE_EPOCH") or epoch or 0))
     text = f"connectord ({version}) unstable; urgency=medium\n\n  * See CHANGELOG.md in the sources.\n\n"
-    file.write_text(f"{text} -- connectord <connectord@localhost>  {date}\n")
+    file.write_text(f"{text} -- The connectord developers <connectord@packages.example.org>  {date}\n")
 
 
 if __name__ == "__main__":

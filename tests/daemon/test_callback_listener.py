@@ -906,7 +906,7 @@ def test_the_table_of_addresses_is_bounded_and_forgets_the_oldest() -> None:
 
 async def test_one_connection_too_many_is_refused_without_reading() -> None:
     with structlog.testing.capture_logs() as logs:
-        async with listening(limits=Limits(max_connections=2)) as served:
+        async with listening(limits=Limits(max_connections=2, place_patience_seconds=0.1)) as served:
             with trio.fail_after(10):
                 first, second = await served.connect(), await served.connect()
                 for stream in (first, second):
@@ -927,6 +927,30 @@ async def test_one_connection_too_many_is_refused_without_reading() -> None:
         warnings = [entry for entry in logs if entry["log_level"] == "warning"]
     assert [entry["event"] for entry in warnings] == ["callback_connections_exhausted"]
     await second.aclose()
+
+
+async def test_a_burst_of_connections_beyond_the_limit_is_answered_without_a_refusal() -> None:
+    statuses: list[int] = []
+    async with listening(limits=Limits(max_connections=4)) as served:
+
+        async def call_back() -> None:
+            statuses.extend(reply.status for reply in await served.exchange(request()))
+
+        with trio.fail_after(20):
+            async with trio.open_nursery() as callers:
+                for _ in range(100):
+                    callers.start_soon(call_back)
+    assert statuses == [200] * 100
+
+
+async def test_who_is_refused_after_sending_can_read_why() -> None:
+    async with listening(limits=Limits(max_connections=1, place_patience_seconds=0.1)) as served:
+        with trio.fail_after(10):
+            async with await served.connect() as first:
+                await first.send_all(request())
+                assert (await read_reply(first)).status == 200
+                for _ in range(20):
+                    assert [reply.status for reply in await served.exchange(request(), eof=False)] == [503]
 
 
 class FlakyListener(trio.abc.Listener[trio.SocketStream]):

@@ -20,6 +20,7 @@ from connectord.errors import AddressUnusable
 
 _HIGHEST_PORT: Final = 65535
 _SECONDS_BETWEEN_WARNINGS: Final = 10.0
+_REFUSED_BYTES: Final = 64 * 1024
 
 _ADVICE: Final = {
     errno.EADDRINUSE: "another program listens there; stop it, or take another port",
@@ -75,7 +76,8 @@ async def serve_callbacks(
         async with trio.open_nursery() as accepting:
 
             async def accept() -> None:
-                await trio.serve_listeners(door.welcome, list(listeners), handler_nursery=connections)
+                patient = [_PatientListener(listener, door) for listener in listeners]
+                await trio.serve_listeners(door.welcome, patient, handler_nursery=connections)
 
             accepting.start_soon(accept)
             task_status.started()
@@ -95,11 +97,31 @@ class _Door:
         self._service = service
         self._refused = 0
         self._next_warning = float("-inf")
+        self._freed = trio.lowlevel.ParkingLot()
+        self._saturated = False
+
+    async def wait_for_place(self) -> None:
+        """Leave who comes in the kernel's queue while all places are taken, for a moment.
+
+        After a restart hundreds may be in it that have waited already, and a place is free again in milliseconds.
+        """
+        limits = self._service.limits
+        # who was let in last has been counted by now
+        await trio.lowlevel.checkpoint()
+        if self._is_full and not self._saturated:
+            with trio.move_on_after(limits.place_patience_seconds):
+                while self._is_full:
+                    await self._freed.park()
+        self._saturated = self._is_full
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._service.connections) >= self._service.limits.max_connections
 
     async def welcome(self, stream: trio.SocketStream) -> None:
         """Serve one accepted connection. Nothing that goes wrong with it may end the listener."""
         service = self._service
-        if len(service.connections) >= service.limits.max_connections:
+        if self._is_full:
             await self._refuse(stream)
             return
         try:
@@ -119,6 +141,7 @@ class _Door:
             )
         finally:
             service.connections.discard(connection)
+            self._freed.unpark()
 
     async def _refuse(self, stream: trio.SocketStream) -> None:
         self._refused += 1
@@ -131,8 +154,26 @@ class _Door:
                 refused_since_last=self._refused,
             )
             self._refused = 0
-        with trio.move_on_after(self._service.limits.write_timeout_seconds):
+        with trio.move_on_after(self._service.limits.linger_timeout_seconds):
             try:
                 await stream.send_all(answers.TOO_MANY_CONNECTIONS.closing)
+                # closing with unread bytes resets the connection, and takes the answer away from who has sent already
+                await stream.send_eof()
+                await stream.receive_some(_REFUSED_BYTES)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return  # closed already, as it would be now
+
+
+class _PatientListener(trio.abc.Listener[trio.SocketStream]):
+    """Accepts when there is a place, or when it has waited long enough for one."""
+
+    def __init__(self, listener: trio.abc.Listener[trio.SocketStream], door: _Door) -> None:
+        self._listener = listener
+        self._door = door
+
+    async def accept(self) -> trio.SocketStream:
+        await self._door.wait_for_place()
+        return await self._listener.accept()
+
+    async def aclose(self) -> None:
+        await self._listener.aclose()
