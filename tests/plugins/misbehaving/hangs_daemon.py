@@ -1,4 +1,4 @@
-"""Hangs a part of the daemon, the first time that an attempt asks for it."""
+"""Hangs or breaks a part of the daemon, the first time that an attempt asks for it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import trio
 from connectord.adapters import Adapter, Call, Outcome, Succeeded
+from connectord.errors import StoreFailed
 from connectord.hookspecs import RegisterAdapter, hookimpl
 from connectord.lanes.admission import Admission
 from connectord.store.sqlite_writer import SqliteWriter
@@ -34,6 +35,12 @@ class HangsDaemonAdapter(Adapter):
             threading.Event().wait()
 
         SqliteWriter.begin = begin  # type: ignore[method-assign]
+
+    def hang_disk(self) -> None:
+        def commit(writer: SqliteWriter) -> None:
+            raise StoreFailed("disk I/O error")
+
+        SqliteWriter.commit = commit  # type: ignore[method-assign]
 
     def hang_lane(self) -> None:
         async def wait(admission: Admission) -> None:
