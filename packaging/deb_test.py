@@ -216,7 +216,8 @@ def _boot(root: Path) -> Iterator[Machine]:
         )
     try:
         machine = Machine(root, _leader(container.pid, log))
-        _until("booted", lambda: machine.run("systemctl", "is-system-running", check=False).stdout.strip() == "running")
+        _until("booted", lambda: _state(machine) in ("running", "degraded"))
+        print(f"       {machine.run('systemctl', '--version').stdout.splitlines()[0]}, {_state(machine)}", flush=True)
         yield machine
     finally:
         container.terminate()
@@ -225,6 +226,10 @@ def _boot(root: Path) -> Iterator[Machine]:
         except subprocess.TimeoutExpired:
             container.kill()
             container.wait()
+
+
+def _state(machine: Machine) -> str:
+    return machine.run("systemctl", "is-system-running", check=False).stdout.strip()
 
 
 def _leader(pid: int, log: Path) -> int:
