@@ -12,7 +12,7 @@ NODE_RED_LOCK := $(NODE_RED)/package-lock.json
 NODE_RED_READY := $(NODE_RED)/node_modules/.package-lock.json
 PLUGINS := plugins/connectord-http plugins/connectord-exec plugins/connectord-amqp plugins/connectord-sftp
 
-.PHONY: demo test lint bench docs clean services packages
+.PHONY: demo test lint bench docs clean services packages deb deb-test restarts service-report
 .PHONY: prove prove-kills prove-power-loss prove-nth-call prove-disk-full prove-stopped prove-resources prove-clock
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -61,6 +61,21 @@ prove-resources: $(READY)
 
 prove-clock: $(READY)
 	PROVE_CLOCK=1 $(PROVE) tests/faults/test_clock_jumps.py
+
+# a Debian package in dist/, on the Python of this machine's Debian; fetches nothing beyond the lock file
+deb: $(READY)
+	$(BIN)/python packaging/build_deb.py
+
+# its whole life in a fresh Debian under systemd; needs root, debootstrap and systemd-container, and Debian's mirror
+deb-test: deb
+	$(BIN)/python packaging/deb_test.py $$(ls -t dist/connectord_*.deb | head -n 1)
+
+# a hundred restarts under 200 callbacks a second
+restarts: $(READY)
+	cd tests && ../$(BIN)/python -m helpers.restarting
+
+service-report: $(READY)
+	$(BIN)/python packaging/service_report.py
 
 services: packages $(NODE_RED_READY)
 

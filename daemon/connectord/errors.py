@@ -8,6 +8,7 @@
     │   ├── StateDirectoryBusy      another daemon holds the state directory
     │   ├── StateDirectoryUnusable  it cannot be created, read or written
     │   └── AddressUnusable         a socket address cannot be bound
+    ├── ServiceRefused            the units of a service cannot be installed or removed; nothing was changed
     ├── StoreError                the store could not do what it was asked; nothing was changed
     │   ├── StoreFull               no room on the disk: try again later
     │   ├── StoreFailed             an I/O error: the daemon stops with exit 74 and must be restarted
@@ -94,6 +95,10 @@ class StateDirectoryUnusable(StartRefused):
 
 class AddressUnusable(StartRefused):
     """A TCP port or a unix socket path cannot be bound."""
+
+
+class ServiceRefused(ConnectordError):
+    """The service's units cannot be installed or removed here; the message says what to do."""
 
 
 class StoreError(ConnectordError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import signal
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from connectord.plugins import load_plugins
 from connectord.repetition import Collapser
 from connectord.store.state_directory import hold_state_directory
 from connectord.supervisor import Daemon, Surroundings
+from connectord.systemd import Inherited
 
 log = structlog.get_logger()
 
@@ -34,11 +36,15 @@ count of references; what forms cycles (exceptions with their tracebacks) waits 
 """
 
 
-def run_daemon(config_file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Packages:
+def run_daemon(
+    config_file: Path | None, *, environ: Mapping[str, str], cwd: Path, inherited: Inherited | None = None
+) -> Packages:
     """Run until stopped; the packages of the plugins, of which some may still have threads.
 
     Raises the :class:`ConnectordError` that kept it from starting or going on.
     """
+    # where a watchdog ends the process, its log shows what every thread was at
+    faulthandler.enable()
     redactor, collapser = Redactor(), Collapser()
     # already for what plugins do while they are imported
     configure_logging(log_format="json", log_level="info", redactor=redactor)
@@ -65,6 +71,7 @@ def run_daemon(config_file: Path | None, *, environ: Mapping[str, str], cwd: Pat
             look_for_plugins=lambda known: load_plugins(known=known),
             owns_process=True,
             descriptors=(lock,),
+            inherited=inherited or Inherited(),
             environ=environ,
             redactor=redactor,
         )

@@ -22,14 +22,15 @@ import trio
 from connectord import __version__, systemd
 from connectord.adapters import Adapter, Network
 from connectord.callback_handler import CallbackTaker
-from connectord.callbacks import TokenKey, open_callback_listeners, serve_callbacks
+from connectord.callbacks import TokenKey, serve_callbacks
 from connectord.clock import Clock, SystemClock
 from connectord.config import Config, ConfigDiff, SystemConfig
 from connectord.configurations import Configurations
 from connectord.control import results as r
 from connectord.control.methods import Caller, Methods
 from connectord.control.peers import Peer, role_of
-from connectord.control.server import open_control_listener, serve_control
+from connectord.control.server import serve_control
+from connectord.doors import Doors, open_doors
 from connectord.errors import ConfigurationRefused, RequestError, StoreFull
 from connectord.hosting import PluginHost
 from connectord.lanes.lane import Lane
@@ -38,7 +39,8 @@ from connectord.ledger.operations import SetPaused
 from connectord.ledger.policies import PolicyBook
 from connectord.lifecycle.circumstances import Present
 from connectord.lifecycle.policy import Policy
-from connectord.metrics import Sources, measured, open_metrics_listeners, serve_metrics
+from connectord.liveness import feed_watchdog
+from connectord.metrics import Sources, measured, serve_metrics
 from connectord.network import SystemNetwork
 from connectord.notifier import Notifier
 from connectord.observability import Redactor
@@ -49,11 +51,15 @@ from connectord.store.executors import ThreadExecutor
 from connectord.store.sqlite_reader import SqliteReader
 from connectord.store.sqlite_writer import SqliteWriter
 from connectord.store.state_directory import DATABASE_NAME, TOKEN_KEY_NAME
+from connectord.systemd import Inherited
 from connectord.times import rfc3339
 from connectord.tracing import TraceKeeper
 
 STOP_GRACE_SECONDS = 5.0
 """How long the process may take to end once the drain is over; then it is ended, and what holds it up is named."""
+
+LAST_ANSWERS_SECONDS = 3.0
+"""How long callbacks that are under way may take once the drain is over; the grace above covers it."""
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -71,6 +77,7 @@ class Surroundings:
     ``look_for_plugins`` a reload takes in what was installed since, adapters included; without it nothing comes in.
     ``owns_process`` says that nothing else runs in this process: then its event loop is watched, and the process is
     ended if a plugin holds up the stop. ``descriptors`` are files that no child that a plugin forks may keep open.
+    ``inherited`` is what the service manager passed.
     """
 
     adapters: Mapping[str, type[Adapter]]
@@ -78,6 +85,7 @@ class Surroundings:
     look_for_plugins: Callable[[PluginSet], PluginSet] | None = None
     owns_process: bool = False
     descriptors: tuple[int, ...] = ()
+    inherited: Inherited = field(default_factory=Inherited)
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     clock: Clock = field(default_factory=SystemClock)
     rng: random.Random = field(default_factory=secrets.SystemRandom)
@@ -180,39 +188,19 @@ class Daemon:
             self._writer.close()
 
     async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
-        callbacks, metrics = self.config.callbacks, self.config.metrics
-        listeners = await open_callback_listeners(callbacks.host, callbacks.port)
-        pages: list[trio.SocketListener] = []
-        try:
-            pages += [] if metrics is None else await open_metrics_listeners(metrics)
-            control = await open_control_listener(self.config.daemon.control_socket)
-        except BaseException:
-            for listener in (*listeners, *pages):
-                await listener.aclose()
-            raise
-        if callbacks.port == 0 and not callbacks.public_url_given:
-            port = listeners[0].socket.getsockname()[1]
-            host = f"[{callbacks.host}]" if ":" in callbacks.host else callbacks.host
-            self._public_url = f"http://{host}:{port}"
-        drain = trio.Event()
-        held = [*self._given.descriptors, *(listener.socket.fileno() for listener in (*listeners, *pages, control))]
+        doors = await open_doors(self.config, self._given.inherited)
+        self._public_url = doors.public_url
         self.plugin_host.watch.set_limit(self.config.daemon.loop_warning_ms)
-        with self.plugin_host.guarding(held):
-            await self._run_services(listeners, pages, control, drain, task_status)
+        with self.plugin_host.guarding([*self._given.descriptors, *doors.descriptors]):
+            await self._run_services(doors, task_status)
         log.info("stopped")
 
-    async def _run_services(
-        self,
-        listeners: list[trio.SocketListener],
-        pages: list[trio.SocketListener],
-        control: trio.SocketListener,
-        drain: trio.Event,
-        task_status: trio.TaskStatus[None],
-    ) -> None:
+    async def _run_services(self, doors: Doors, task_status: trio.TaskStatus[None]) -> None:
+        drain, callbacks_ended = trio.Event(), trio.Event()
         async with trio.open_nursery() as services:
             await services.start(self.ledger.run)
-            if pages:
-                await services.start(serve_metrics, pages, self.measured)
+            if doors.metrics:
+                await services.start(serve_metrics, doors.metrics, self.measured)
             await self.configurations.start()
             self._book = self._make_book()
             interrupted = self.measured.daemon.interrupted_attempts = await self.ledger.recover()
@@ -225,17 +213,18 @@ class Daemon:
 
             async def take_callbacks(*, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
                 await serve_callbacks(
-                    listeners,
+                    doors.callbacks,
                     key=self._key,
                     handler=self._taker,
                     drain=drain,
                     measures=self.measured.callbacks,
                     task_status=task_status,
                 )
+                callbacks_ended.set()
 
             async def take_control(*, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
                 dispatch = measured(self._methods.dispatch, self._methods.table, self.measured.control)
-                await serve_control(control, dispatch, self._authorize, task_status=task_status)
+                await serve_control(doors.control, dispatch, self._authorize, drain=drain, task_status=task_status)
 
             await services.start(take_callbacks)
             await services.start(take_control)
@@ -249,12 +238,17 @@ class Daemon:
                     log.warning("attempts were interrupted by the end of the last run", count=interrupted)
                 log.info("ready", version=__version__, callbacks=self._public_url, interrupted_attempts=interrupted)
                 self.measured.daemon.stage = "ready"
-                systemd.notify("READY=1", f"STATUS=serving {len(self.lanes)} systems")
+                systemd.notify_status(self._serving(), "READY=1")
+                if self._given.inherited.watchdog_seconds is not None:
+                    services.start_soon(
+                        feed_watchdog, self._given.inherited.watchdog_seconds, self.ledger, self.lanes.values
+                    )
                 task_status.started()
                 await self._stop.wait()
                 self.measured.daemon.stage = "stopping"
-                systemd.notify("STOPPING=1")
-                log.info("stopping", in_flight=sum(lane.in_flight for lane in self.lanes.values()))
+                in_flight = sum(lane.in_flight for lane in self.lanes.values())
+                systemd.notify_stopping(f"stopping: {in_flight} attempts under way", self._seconds_to_end())
+                log.info("stopping", in_flight=in_flight)
                 for lane in self.lanes.values():
                     lane.stop()
                 self._notifier.stop()
@@ -265,9 +259,11 @@ class Daemon:
             if lanes.cancel_scope.cancelled_caught:
                 log.warning("drain cut short: what was under way is settled at the next start")
             drain.set()
-            with trio.move_on_after(0.2):
-                # a moment for answers that are on their way out, this one's reply to `shutdown` among them
-                await trio.sleep_forever()
+            # a moment for answers that are on their way out, this one's reply to `shutdown` among them
+            await trio.sleep(0.2)
+            if not self._stop_now:
+                with trio.move_on_after(LAST_ANSWERS_SECONDS):
+                    await callbacks_ended.wait()
             services.cancel_scope.cancel()
 
     def request_stop(self, *, now: bool) -> None:
@@ -281,8 +277,14 @@ class Daemon:
 
     def end_in_time(self, *, now: bool) -> None:
         """Whatever a plugin does: see that the process ends after the drain and a grace."""
-        drain_seconds = 0.0 if now else self.config.daemon.drain_ms / 1000
-        self.plugin_host.watch.end_within(drain_seconds + STOP_GRACE_SECONDS)
+        self.plugin_host.watch.end_within(STOP_GRACE_SECONDS if now else self._seconds_to_end())
+
+    def _seconds_to_end(self) -> float:
+        return self.config.daemon.drain_ms / 1000 + STOP_GRACE_SECONDS
+
+    def _serving(self) -> str:
+        count = len(self.lanes)
+        return f"serving {count} {'system' if count == 1 else 'systems'}, configuration {self.configurations.version}"
 
     # -- reload (rules 10 and 11)
 
@@ -304,18 +306,19 @@ class Daemon:
             return r.Reload(applied=False, version=version, plan=await self.configurations.plan(candidate))
         async with self._reloading:
             systemd.notify_reloading()
-            applied = False
+            applied, status = False, f"reload failed; {self._serving()}"
             try:
-                result = await self._reload(to, who)
-                applied = True
+                reloaded = await self._reload(to, who)
+                applied, status = True, self._serving()
             except (ConfigurationRefused, RequestError, StoreFull) as error:
                 problems = error.problems if isinstance(error, ConfigurationRefused) else [error]
+                status = f"reload refused, {problems[0]}; {self._serving()}"
                 log.error("reload refused: nothing was changed", who=who, problems=[str(item) for item in problems])
                 raise
             finally:
                 self.measured.daemon.reloaded(self.now_ms(), applied=applied)
-                systemd.notify("READY=1")
-            return result
+                systemd.notify_status(status, "READY=1")
+            return reloaded
 
     async def _reload(self, to: int | None, who: str) -> r.Reload:
         candidate = await self.configurations.load(to)

@@ -25,7 +25,7 @@ from connectord.callbacks import (
     open_callback_listeners,
     serve_callbacks,
 )
-from connectord.callbacks.connection import Connection, Service
+from connectord.callbacks.connection import DRAIN_READING_SECONDS, Connection, Service
 from connectord.callbacks.limits import BadTokens
 from connectord.errors import (
     AddressUnusable,
@@ -154,6 +154,12 @@ class Served:
                 if eof:
                     await stream.send_eof()
                 return read_replies(await read_all(stream), head_only=head_only)
+
+
+def begin_draining(service: Service, connection: Connection) -> None:
+    service.draining = True
+    service.read_until = trio.current_time() + DRAIN_READING_SECONDS
+    connection.drain()
 
 
 async def read_all(stream: trio.abc.ReceiveStream) -> bytes:
@@ -900,7 +906,7 @@ def test_the_table_of_addresses_is_bounded_and_forgets_the_oldest() -> None:
 
 async def test_one_connection_too_many_is_refused_without_reading() -> None:
     with structlog.testing.capture_logs() as logs:
-        async with listening(limits=Limits(max_connections=2)) as served:
+        async with listening(limits=Limits(max_connections=2, place_patience_seconds=0.1)) as served:
             with trio.fail_after(10):
                 first, second = await served.connect(), await served.connect()
                 for stream in (first, second):
@@ -921,6 +927,30 @@ async def test_one_connection_too_many_is_refused_without_reading() -> None:
         warnings = [entry for entry in logs if entry["log_level"] == "warning"]
     assert [entry["event"] for entry in warnings] == ["callback_connections_exhausted"]
     await second.aclose()
+
+
+async def test_a_burst_of_connections_beyond_the_limit_is_answered_without_a_refusal() -> None:
+    statuses: list[int] = []
+    async with listening(limits=Limits(max_connections=4)) as served:
+
+        async def call_back() -> None:
+            statuses.extend(reply.status for reply in await served.exchange(request()))
+
+        with trio.fail_after(20):
+            async with trio.open_nursery() as callers:
+                for _ in range(100):
+                    callers.start_soon(call_back)
+    assert statuses == [200] * 100
+
+
+async def test_who_is_refused_after_sending_can_read_why() -> None:
+    async with listening(limits=Limits(max_connections=1, place_patience_seconds=0.1)) as served:
+        with trio.fail_after(10):
+            async with await served.connect() as first:
+                await first.send_all(request())
+                assert (await read_reply(first)).status == 200
+                for _ in range(20):
+                    assert [reply.status for reply in await served.exchange(request(), eof=False)] == [503]
 
 
 class FlakyListener(trio.abc.Listener[trio.SocketStream]):
@@ -1012,7 +1042,7 @@ async def test_who_has_just_connected_gets_a_moment_to_send(autojump_clock: trio
         assert trio.current_time() - began == pytest.approx(1)
 
 
-async def test_a_request_that_comes_just_as_draining_closes_its_connection_is_told(
+async def test_a_request_that_comes_just_as_draining_begins_is_answered(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     handler = FakeHandler()
@@ -1022,12 +1052,45 @@ async def test_a_request_that_comes_just_as_draining_closes_its_connection_is_to
         assert (await read_reply(memory.client)).status == 200
         await trio.testing.wait_all_tasks_blocked()
         await memory.say(request())
-        service.draining = True
-        memory.connection.drain()  # before the connection's task has run
+        begin_draining(service, memory.connection)  # before the connection's task has run
         reply = await read_reply(memory.client)
-        assert reply.status == 503
+        assert reply.status == 200
+        assert reply.headers["connection"] == "close"
+    assert len(handler.calls) == 2
+
+
+async def test_a_busy_connection_may_send_one_more_request_while_draining(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    service = make_service(FakeHandler())
+    async with connected(service=service) as memory:
+        await memory.say(request())
+        assert (await read_reply(memory.client)).status == 200
+        begin_draining(service, memory.connection)
+        await trio.sleep(0.2)
+        await memory.say(request())
+        reply = await read_reply(memory.client)
+        assert (reply.status, reply.headers["connection"]) == (200, "close")
+
+
+@pytest.mark.parametrize("sent", [request()[:-1], request()[:20]], ids=["body", "head"])
+async def test_half_a_request_gets_503_at_the_end_of_draining(
+    autojump_clock: trio.testing.MockClock, sent: bytes
+) -> None:
+    handler = FakeHandler()
+    service = make_service(handler)
+    async with connected(handler=handler, service=service) as memory:
+        await memory.say(request())
+        assert (await read_reply(memory.client)).status == 200
+        began = trio.current_time()
+        await memory.say(sent)
+        await trio.testing.wait_all_tasks_blocked()
+        begin_draining(service, memory.connection)
+        reply = await read_reply(memory.client)
+        assert (reply.status, reply.headers["connection"]) == (503, "close")
         assert reply.headers["retry-after"] == "5"
-    assert len(handler.calls) == 1  # not cut off in the midst of it
+        assert trio.current_time() - began == pytest.approx(DRAIN_READING_SECONDS)
+    assert len(handler.calls) == 1
 
 
 async def test_draining_while_an_answer_is_sent_closes_after_it(autojump_clock: trio.testing.MockClock) -> None:

@@ -27,6 +27,10 @@ _PREFIX: Final = b"/callback/"
 _RECEIVE_BYTES: Final = 16 * 1024  # also of chunks, as thousands of tiny ones are read between two checkpoints
 _BODY_RECEIVE_BYTES: Final = 64 * 1024
 _DRAIN_GRACE_SECONDS: Final = 1.0  # for a peer that has connected and is about to send
+_DRAIN_IDLE_SECONDS: Final = 0.25  # for the next request of a busy peer, which may be on its way
+DRAIN_READING_SECONDS: Final = 2.0
+"""How long the rest of a request that has begun may take once draining has begun."""
+
 _PATIENCE: Final = 64  # whoever has a good token and sends too much shall learn so, and not see a reset connection
 _FOREVER: Final = float("inf")
 
@@ -52,6 +56,9 @@ class HttpService(Protocol):
     draining: bool
     """Set once: answer what is under way, then close."""
 
+    read_until: float
+    """When the last request must have been read, on trio's clock: draining sets it."""
+
     connections: set[HttpConnection[Any]]
     """Those being served; the listener adds and removes them."""
 
@@ -70,6 +77,7 @@ class Service:
     log: FilteringBoundLogger
     measures: CallbackMeasures = field(default_factory=CallbackMeasures)
     draining: bool = False
+    read_until: float = float("inf")
     connections: set[HttpConnection[Any]] = field(default_factory=set)
 
 
@@ -83,6 +91,10 @@ class _Phase(enum.Enum):
     HANDLING = enum.auto()
     WRITING = enum.auto()
     LINGERING = enum.auto()
+
+
+_READING: Final = frozenset({_Phase.NEW, _Phase.IDLE, _Phase.HEAD, _Phase.BODY})
+_DRAIN_SECONDS: Final = {_Phase.NEW: _DRAIN_GRACE_SECONDS, _Phase.IDLE: _DRAIN_IDLE_SECONDS}
 
 
 class HttpConnection(ABC, Generic[ServiceT]):
@@ -123,11 +135,16 @@ class HttpConnection(ABC, Generic[ServiceT]):
             await trio.aclose_forcefully(self._stream)
 
     def drain(self) -> None:
-        """Close soon: at once between two requests, otherwise after the answer to the one under way."""
-        if self._phase is _Phase.IDLE:
-            self._scope.cancel()
-        elif self._phase is _Phase.NEW:
-            self._scope.deadline = min(self._scope.deadline, trio.current_time() + _DRAIN_GRACE_SECONDS)
+        """Close soon: after a moment between two requests, otherwise after the answer to the one under way.
+
+        A request that is not there as a whole when ``read_until`` has come is answered with 503.
+        """
+        if self._phase in _READING:
+            self._scope.deadline = min(
+                self._scope.deadline,
+                self._service.read_until,
+                trio.current_time() + _DRAIN_SECONDS.get(self._phase, _FOREVER),
+            )
 
     def _handle(self) -> None:
         """From here on to the answer nothing is up to the peer, so no time limit of the listener's holds."""
@@ -136,7 +153,10 @@ class HttpConnection(ABC, Generic[ServiceT]):
 
     def _enter(self, phase: _Phase, seconds: float) -> None:
         self._phase = phase
-        self._scope.deadline = trio.current_time() + seconds
+        deadline = trio.current_time() + seconds
+        if self._service.draining and phase in _READING:
+            deadline = min(deadline, self._service.read_until)
+        self._scope.deadline = deadline
 
     async def _serve_requests(self) -> None:
         service = self._service

@@ -42,7 +42,10 @@ class Limits:
     """How long what a peer still sends is thrown away after the last answer, so that it can read that answer."""
 
     max_connections: int = 1024
-    """One more is answered with 503 and closed without reading."""
+    """One more waits for a place, without having been accepted."""
+
+    place_patience_seconds: float = 2.0
+    """So long; then it, and all that come until there is a place again, are answered with 503 and closed."""
 
     max_requests_per_connection: int = 1000
     """The last of them is answered with ``Connection: close``."""

@@ -14,7 +14,14 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from connectord.callbacks import answers
-from connectord.callbacks.connection import CallbackHandler, Connection, HttpConnection, HttpService, Service
+from connectord.callbacks.connection import (
+    DRAIN_READING_SECONDS,
+    CallbackHandler,
+    Connection,
+    HttpConnection,
+    HttpService,
+    Service,
+)
 from connectord.callbacks.limits import BadTokens, Limits
 from connectord.callbacks.tokens import TokenKey
 from connectord.errors import AddressUnusable
@@ -22,6 +29,7 @@ from connectord.measures import CallbackMeasures
 
 _HIGHEST_PORT: Final = 65535
 _SECONDS_BETWEEN_WARNINGS: Final = 10.0
+_REFUSED_BYTES: Final = 64 * 1024
 
 _ADVICE: Final = {
     errno.EADDRINUSE: "another program listens there; stop it, or take another port",
@@ -73,9 +81,10 @@ async def serve_callbacks(
 ) -> None:
     """Answer callbacks on ``listeners``, which it closes in the end, until it is cancelled or drained.
 
-    Once ``drain`` is set nothing more is accepted, idle connections are closed, and requests under way are answered
-    with ``Connection: close``; it returns when the last of them is. How long a handler takes is the handler's affair:
-    whoever drains sets a deadline. ``now`` gives seconds for counting bad tokens. Out of file descriptors, it goes on
+    Once ``drain`` is set nothing more is accepted, idle connections are closed after a moment, and requests under way
+    are answered with ``Connection: close``; it returns when the last of them is. One that is not there as a whole
+    within :data:`DRAIN_READING_SECONDS` is answered with 503. How long a handler takes is the handler's affair: whoever
+    drains sets a deadline. ``now`` gives seconds for counting bad tokens. Out of file descriptors, it goes on
     accepting when there are some again. Raises an
     ExceptionGroup of OSError when a listener breaks for good.
     """
@@ -100,7 +109,8 @@ async def serve_http(
         async with trio.open_nursery() as accepting:
 
             async def accept() -> None:
-                await trio.serve_listeners(door.welcome, list(listeners), handler_nursery=connections)
+                patient = [_PatientListener(listener, door) for listener in listeners]
+                await trio.serve_listeners(door.welcome, patient, handler_nursery=connections)
 
             accepting.start_soon(accept)
             task_status.started()
@@ -108,6 +118,7 @@ async def serve_http(
                 await drain.wait()
                 accepting.cancel_scope.cancel()
         service.draining = True
+        service.read_until = trio.current_time() + DRAIN_READING_SECONDS
         for connection in service.connections:
             connection.drain()
 
@@ -120,11 +131,31 @@ class _Door:
         self._connect = connect
         self._refused = 0
         self._next_warning = float("-inf")
+        self._freed = trio.lowlevel.ParkingLot()
+        self._saturated = False
+
+    async def wait_for_place(self) -> None:
+        """Leave who comes in the kernel's queue while all places are taken, for a moment.
+
+        After a restart hundreds may be in it that have waited already, and a place is free again in milliseconds.
+        """
+        limits = self._service.limits
+        # who was let in last has been counted by now
+        await trio.lowlevel.checkpoint()
+        if self._is_full and not self._saturated:
+            with trio.move_on_after(limits.place_patience_seconds):
+                while self._is_full:
+                    await self._freed.park()
+        self._saturated = self._is_full
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._service.connections) >= self._service.limits.max_connections
 
     async def welcome(self, stream: trio.SocketStream) -> None:
         """Serve one accepted connection. Nothing that goes wrong with it may end the listener."""
         service = self._service
-        if len(service.connections) >= service.limits.max_connections:
+        if self._is_full:
             await self._refuse(stream)
             return
         try:
@@ -144,6 +175,7 @@ class _Door:
             )
         finally:
             service.connections.discard(connection)
+            self._freed.unpark()
 
     async def _refuse(self, stream: trio.SocketStream) -> None:
         self._refused += 1
@@ -156,8 +188,26 @@ class _Door:
                 refused_since_last=self._refused,
             )
             self._refused = 0
-        with trio.move_on_after(self._service.limits.write_timeout_seconds):
+        with trio.move_on_after(self._service.limits.linger_timeout_seconds):
             try:
                 await stream.send_all(answers.TOO_MANY_CONNECTIONS.closing)
+                # closing with unread bytes resets the connection, and takes the answer away from who has sent already
+                await stream.send_eof()
+                await stream.receive_some(_REFUSED_BYTES)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return  # closed already, as it would be now
+
+
+class _PatientListener(trio.abc.Listener[trio.SocketStream]):
+    """Accepts when there is a place, or when it has waited long enough for one."""
+
+    def __init__(self, listener: trio.abc.Listener[trio.SocketStream], door: _Door) -> None:
+        self._listener = listener
+        self._door = door
+
+    async def accept(self) -> trio.SocketStream:
+        await self._door.wait_for_place()
+        return await self._listener.accept()
+
+    async def aclose(self) -> None:
+        await self._listener.aclose()

@@ -46,18 +46,23 @@ def run(config_file: Path | None) -> None:
     """
     from connectord.guards.leaving import leave
     from connectord.running import run_daemon
+    from connectord.systemd import notify_status, take_inherited
 
     packages: Callable[[], Mapping[str, str]] = dict
     code = 0
     try:
-        packages = run_daemon(config_file, environ=dict(os.environ), cwd=Path.cwd())
+        inherited = take_inherited(os.environ, os.getpid())
+        packages = run_daemon(config_file, environ=dict(os.environ), cwd=Path.cwd(), inherited=inherited)
     except ConfigurationRefused as error:
         _print_problems(error)
+        notify_status(f"configuration refused: {error.problems[0]}")
         code = EXIT_CONFIGURATION
     except (StartRefused, StoreTooNew) as error:
         click.echo(f"connectord: {error}", err=True)
+        notify_status(str(error))
         code = EXIT_FAILURE
     except StoreError as error:
+        notify_status(f"the store failed: {error}")
         click.echo(f"connectord: {error}; the daemon must be started again", err=True)
         code = EXIT_STORE_FAILED
     leave(code, packages)
@@ -150,6 +155,83 @@ def export_attempt(config_file: Path | None, action_id: str, attempt: int | None
         click.echo(f"connectord: {error}", err=True)
         sys.exit(EXIT_FAILURE)
     click.echo(text)
+
+
+_USER = click.option("--user", is_flag=True, help="A service of your own instead of the system's; needs no root.")
+_ROOT = click.option(
+    "--root",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("/"),
+    help="Put before every path: for the image of another system.",
+)
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+
+
+@main.command("install-service")
+@_CONFIG
+@_USER
+@click.option("--socket-activation", "sockets", is_flag=True, help="systemd holds the sockets over every restart.")
+@click.option("--notify-reload", is_flag=True, help="For systemd 253 and later: Type=notify-reload.")
+@click.option("--no-start", is_flag=True, help="Enable the service, but do not start it now.")
+@_ROOT
+@_DRY_RUN
+def install_service(
+    config_file: Path | None,
+    user: bool,
+    sockets: bool,
+    notify_reload: bool,
+    no_start: bool,
+    root: Path,
+    dry_run: bool,
+) -> None:
+    """Install connectord as a service of systemd, and start it. Says every file and every command.
+
+    The units lie in /etc/systemd/system, or ~/.config/systemd/user with --user. With --socket-activation a restart
+    refuses no connection. Where there is no configuration one without systems is written. What was not written by
+    this command is never overwritten. Doing it again brings the units up to date.
+
+    Exit codes: 0 done, 1 refused or failed.
+
+    Example: connectord install-service --socket-activation --dry-run
+    """
+    from connectord.cli.service import install
+    from connectord.service.installing import Place
+
+    try:
+        install(
+            Place(user, root.absolute()),
+            config_file,
+            sockets=sockets,
+            notify_reload=notify_reload,
+            start=not no_start,
+            dry_run=dry_run,
+        )
+    except ConnectordError as error:
+        click.echo(f"connectord: {error}", err=True)
+        sys.exit(EXIT_FAILURE)
+
+
+@main.command("uninstall-service")
+@_USER
+@click.option("--purge", is_flag=True, help="Remove the state directory, too: every action and its history.")
+@click.option("--yes", is_flag=True, help="With --purge: do not ask.")
+@_ROOT
+@_DRY_RUN
+def uninstall_service(user: bool, purge: bool, yes: bool, root: Path, dry_run: bool) -> None:
+    """Stop the service, and remove the units that install-service wrote. The state and the configuration stay.
+
+    Exit codes: 0 done, 1 refused or failed.
+
+    Example: connectord uninstall-service --dry-run
+    """
+    from connectord.cli.service import uninstall
+    from connectord.service.installing import Place
+
+    try:
+        uninstall(Place(user, root.absolute()), purge=purge, yes=yes, dry_run=dry_run)
+    except ConnectordError as error:
+        click.echo(f"connectord: {error}", err=True)
+        sys.exit(EXIT_FAILURE)
 
 
 def _print_problems(error: ConfigurationRefused) -> None:

@@ -101,12 +101,15 @@ async def serve_control(
     max_connections: int = 256,
     max_in_flight: int = 64,
     methods: Collection[str] | None = None,
+    drain: trio.Event | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve the control socket until cancelled.
 
     ``authorize`` is asked at every request, so that a reload counts on open connections too. With ``methods``, any
-    other method is refused here. StoreFailed out of ``dispatch`` is answered and then raised: the daemon must stop.
+    other method is refused here. Once ``drain`` is set nothing more is accepted: who connects then waits for the next
+    daemon, where the service manager holds the socket. StoreFailed out of ``dispatch`` is answered and then raised:
+    the daemon must stop.
     """
     connections = 0
 
@@ -117,8 +120,8 @@ async def serve_control(
         finally:
             connections -= 1
 
-    async with listener, trio.open_nursery() as nursery:
-        task_status.started()
+    async def accept(nursery: trio.Nursery) -> None:
+        nonlocal connections
         while True:
             try:
                 stream = await listener.accept()
@@ -137,6 +140,15 @@ async def serve_control(
                 continue
             connections += 1
             nursery.start_soon(serve, stream)
+
+    async with listener, trio.open_nursery() as nursery:
+        task_status.started()
+        async with trio.open_nursery() as accepting:
+            accepting.start_soon(accept, nursery)
+            if drain is not None:
+                await drain.wait()
+                accepting.cancel_scope.cancel()
+        await listener.aclose()
 
 
 class _Connection(Generic[Caller]):

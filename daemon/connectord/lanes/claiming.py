@@ -25,6 +25,7 @@ class Claims:
         admission = self._context.admission
         try:
             while not instance.ended:
+                self._context.pulse.beat()
                 if self._context.paused:
                     admission.leave_attempts()
                 elif places := admission.reserve_attempts(CLAIM_LIMIT):

@@ -13,6 +13,7 @@ from connectord.clock import Clock
 from connectord.config import SystemConfig
 from connectord.lanes.admission import Admission
 from connectord.lanes.health import Health
+from connectord.lanes.pulse import Pulse
 from connectord.lanes.under_way import CallsUnderWay
 from connectord.ledger.ledger import Ledger
 from connectord.ledger.operations import ClaimedCall
@@ -43,6 +44,8 @@ class LaneContext:
     measures: LaneMeasures = field(default_factory=LaneMeasures)
     traceparent: Callable[[Action], str | None] = attrgetter("traceparent")
     """What the system is told of an action's trace."""
+    pulse: Pulse = field(default_factory=Pulse)
+    """Of the loop that claims, or whatever the lane does before and after it."""
 
     @property
     def name(self) -> str:

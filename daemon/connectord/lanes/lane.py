@@ -137,6 +137,21 @@ class Lane:
         self._context.admission.wake()
         self._claims.alarm.set(0)
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether one of its loops was asked to come round (:meth:`ask`) and does not."""
+        if self._stop.is_set():
+            return False  # the stop has an end of its own
+        return self._context.pulse.is_owed or (self._polling is not None and self._polling.is_silent)
+
+    def ask(self) -> None:
+        """Want a sign from its loops."""
+        self._context.pulse.ask()
+        self._claims.alarm.set(0)
+        if self._polling is not None:
+            self._polling.ask()
+        self._context.admission.wake()
+
     def stop(self) -> None:
         """Claim no more; :meth:`run` returns once the attempts under way have ended.
 
@@ -183,7 +198,9 @@ class Lane:
         pauses = Pauses()
         while not self._stop.is_set():
             pauses.begin()
+            self._context.pulse.leave(self._context.limit_seconds)
             instance = await open_instance(self._context)
+            self._context.pulse.beat()
             if instance is not None:
                 await self._serve(instance, nursery)
             if self._stop.is_set():
@@ -228,5 +245,6 @@ class Lane:
         return self._context.adapter_class.offers(method, self._context.config.settings)
 
     async def _pause(self, seconds: float) -> None:
+        self._context.pulse.leave(seconds)
         with trio.move_on_after(seconds):
             await self._stop.wait()

@@ -9,6 +9,7 @@ from connectord.lanes.calls import Trouble, call_adapter
 from connectord.lanes.context import LaneContext
 from connectord.lanes.instances import Instance
 from connectord.lanes.outcomes import poll_event
+from connectord.lanes.pulse import Pulse
 from connectord.lanes.under_way import AdapterCall
 from connectord.ledger.operations import ClaimedCall
 from connectord.lifecycle import events as on
@@ -28,19 +29,35 @@ class Polling:
         self._context = context
         self._polled = context.ledger.polled(context.name)
         self._adopting: str | None = ""
+        self._pulse: Pulse | None = None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it was asked to come round and does not."""
+        return self._pulse is not None and self._pulse.is_owed
+
+    def ask(self) -> None:
+        """Let it come round, if it runs."""
+        if self._pulse is not None:
+            self._pulse.ask()
+            self._polled.alarm.set(0)
 
     async def run(self, instance: Instance, nursery: trio.Nursery) -> None:
         """Poll until the instance has ended. What begins goes on in ``nursery``."""
         admission = self._context.admission
+        pulse = self._pulse = Pulse()
         while self._adopting is not None and not instance.ended:
+            pulse.beat()
             self._adopting = await self._context.ledger.adopt_waiting(self._context.name, self._adopting)
         self._polled.alarm.set(0)
         try:
             while not instance.ended:
+                pulse.beat()
                 await instance.wait(self._polled.alarm.wait)
                 while not instance.ended and await self._find(instance, nursery):
-                    pass
+                    pulse.beat()
         finally:
+            self._pulse = None
             admission.leave_polls()
 
     def cancel_all(self) -> None:

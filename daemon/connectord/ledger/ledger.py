@@ -91,6 +91,7 @@ class Ledger:
         """How many actions of (system, state) there are, for the live states; read once, then kept by commits."""
         self.undelivered, self.undelivered_since = store.undelivered()
         """How many notifications wait to be delivered, and since when the oldest does; kept as the counts are."""
+        self._waiting_for_room = 0
         self.commits = 0
         """Commits that changed an action."""
         self.measures = LedgerMeasures()
@@ -259,7 +260,20 @@ class Ledger:
             try:
                 return await self.perform(operation)
             except StoreFull:
-                await trio.sleep(STORE_FULL_PAUSE_SECONDS)
+                self._waiting_for_room += 1
+                try:
+                    await trio.sleep(STORE_FULL_PAUSE_SECONDS)
+                finally:
+                    self._waiting_for_room -= 1
+
+    @property
+    def waits_for_room(self) -> bool:
+        """Whether somebody waits for room on the disk, to write what has happened already."""
+        return self._waiting_for_room > 0
+
+    async def ask_writer(self) -> None:
+        """Return once the writer has come round: as :meth:`perform`, with nothing to do."""
+        await self.perform(op.Answer())
 
     async def submit(self, submissions: Sequence[Submission], who: str) -> list[Action]:
         """Take new actions, all or none. Raises :class:`KeyConflict`, :class:`Overloaded`, :class:`StoreFull`."""

@@ -33,6 +33,14 @@ class Operation(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """Change nothing: the writer's sign that it comes round, and that the store takes a transaction."""
+
+    def perform(self, unit: Unit) -> None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class Submit:
     """Take new actions: all of them or none."""
 

@@ -4,7 +4,7 @@ prometheus_client is imported only where metrics are configured: :mod:`connector
 """
 
 from connectord.metrics.dispatching import measured
-from connectord.metrics.listener import open_metrics_listeners, serve_metrics
+from connectord.metrics.listener import serve_metrics
 from connectord.metrics.sources import Sources
 
-__all__ = ["Sources", "measured", "open_metrics_listeners", "serve_metrics"]
+__all__ = ["Sources", "measured", "serve_metrics"]

@@ -11,11 +11,10 @@ import structlog
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from connectord.callbacks import Limits, answers, open_callback_listeners, serve_http
+from connectord.callbacks import Limits, answers, serve_http
 from connectord.callbacks.answers import Answer, problem, unavailable
 from connectord.callbacks.connection import HttpConnection
 from connectord.callbacks.requests import Head
-from connectord.config import MetricsSettings
 from connectord.errors import StoreError
 from connectord.metrics.sources import Sources, hindrances, troubles
 
@@ -26,11 +25,6 @@ _NO_PAGE = problem(404, "the pages here are /metrics, /healthz and /readyz")
 _TEXT = "text/plain; charset=utf-8"
 
 
-async def open_metrics_listeners(settings: MetricsSettings) -> list[trio.SocketListener]:
-    """Listen where ``[metrics]`` says. Raises :class:`connectord.errors.AddressUnusable`."""
-    return await open_callback_listeners(settings.host, settings.port, setting="metrics.bind")
-
-
 @dataclass(slots=True)
 class _Service:
     """What all connections of the listener share."""
@@ -39,6 +33,7 @@ class _Service:
     limits: Limits
     log: FilteringBoundLogger
     draining: bool = False
+    read_until: float = float("inf")
     connections: set[HttpConnection[Any]] = field(default_factory=set)
 
 
