@@ -30,6 +30,7 @@ from connectord.control import results as r
 from connectord.control.methods import Caller, Methods
 from connectord.control.peers import Peer, role_of
 from connectord.control.server import open_control_listener, serve_control
+from connectord.doctor import Moment, Running, Subject, examine
 from connectord.hosting import PluginHost
 from connectord.lanes.lane import Lane
 from connectord.ledger.ledger import Ledger
@@ -134,6 +135,7 @@ class Daemon:
         self._departed: dict[str, Policy] = {}
         self._book = self._make_book()
         self._started_at = surroundings.clock.now_ms()
+        self._started = Moment.now()
         self._stop = trio.Event()
         self._stop_now = False
         self._reloading = trio.Lock()
@@ -405,6 +407,24 @@ class Daemon:
     def systems_view(self) -> list[r.System]:
         """Every configured system, and every other one that still has actions (they are held)."""
         return systems_view(self.config, self.lanes, self.ledger, self._paused)
+
+    async def examine(self, limit_seconds: float) -> r.Diagnosis:
+        """What is the matter with the daemon and with all that it needs; each check within the time."""
+        systems = self.systems_view()
+        glance = await self.read(lambda store: store.glance([system.name for system in systems]))
+        disk, given = await self.configurations.compare_with_file(), self._given
+        running = Running(
+            started=self._started,
+            version=self.configurations.version,
+            changed_keys=disk.keys,
+            problems=disk.problems,
+            lanes=self.lanes,
+            systems=systems,
+            owners=self.notification_backlog(),
+            glance=glance,
+        )
+        subject = Subject(self.config, disk.plugins, given.network, self.now_ms(), given.environ, running)
+        return await examine(subject, limit_seconds)
 
     def notification_backlog(self) -> r.NotificationBacklog:
         """What case owners still have to be told; costs no look into the store."""

@@ -69,6 +69,9 @@ async def test_every_command_for_people_and_for_programs(daemon: DaemonProcess, 
     await both("case", "C-1", says="anna", answers="fields")
     await both("queues", says="default", answers="people")
     await both("systems", says="depot", answers="systems")
+    ran.add(("doctor",))
+    assert "depot" in await ctl("doctor", code=1, stdout=True)
+    assert json.loads(await ctl("doctor", "--json", code=1, stdout=True))["errors"] == 1
     await both("status", says="version 1 of", answers="config_version")
     await each("take", "--as", "ben", of=todo, says="user ben")
     await each("release", of=todo, says="queue default")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,6 @@ from connectord.errors import RequestFailed
 
 
 def complain(text: str) -> None:
-    """As :func:`call`, on a connection that is there; ``as_json`` prints the answer unchanged."""
     """Say on stderr what went wrong."""
     click.echo(f"connectorctl: {rendering.clean(text)}", err=True)
 
@@ -51,12 +49,6 @@ def paged(render: Callable[[Any], str]) -> Callable[[Any], str]:
     return render_page
 
 
-def alarming(line: str) -> str:
-    """A line that stands out on a terminal."""
-    # where it is no terminal, click leaves the colours out by itself
-    return line if os.environ.get("NO_COLOR") else click.style(line, fg="red", bold=True)
-
-
 def call(method: str, params: dict[str, Any], as_json: bool, render: Callable[[Any], str]) -> None:
     """Call a method on a connection of its own, and print what ``render`` makes of the answer."""
     with connect() as client:
@@ -66,6 +58,7 @@ def call(method: str, params: dict[str, Any], as_json: bool, render: Callable[[A
 def call_on(
     client: ControlClient, method: str, params: dict[str, Any], as_json: bool, render: Callable[[Any], str]
 ) -> None:
+    """As :func:`call`, on a connection that is there; ``as_json`` prints the answer unchanged."""
     click.echo(client.raw_call(method, params) if as_json else render(client.call(method, params)))
 
 

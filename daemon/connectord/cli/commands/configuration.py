@@ -13,6 +13,7 @@ from connectord.cli import rendering
 from connectord.cli.commands.calling import call, complain, connect, present
 from connectord.cli.commands.group import cli, command, subcommand
 from connectord.cli.effects import EffectListing
+from connectord.cli.groups import Commands
 from connectord.control.client import ControlClient
 
 
@@ -61,7 +62,7 @@ def _effect_pages(client: ControlClient, params: dict[str, Any]) -> Iterator[str
             return
 
 
-@cli.group("config", epilog="Example: connectorctl config history")
+@cli.group("config", cls=Commands, epilog="Example: connectorctl config history")
 def config() -> None:
     """Look at the configurations that are and were in force."""
 

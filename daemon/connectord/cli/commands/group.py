@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
+from connectord.cli.colours import no_color_option
 from connectord.cli.commands.calling import complain, say_refused
 from connectord.cli.commands.options import json_option
+from connectord.cli.groups import Commands
 from connectord.errors import DaemonUnreachable, RequestFailed
 from connectord.paths import default_control_socket
 
@@ -18,8 +20,12 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 EXIT_REFUSED = 1
 EXIT_NO_DAEMON = 3
 
+WITHOUT_DAEMON = (
+    "start it (connectord run), or name its socket with --socket or $CONNECTORD_SOCKET; connectorctl doctor says more"
+)
 
-class _Commands(click.Group):
+
+class _Commands(Commands):
     """A group that turns the daemon's refusals into exit codes."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -30,6 +36,7 @@ class _Commands(click.Group):
             ctx.exit(EXIT_REFUSED)
         except DaemonUnreachable as error:
             complain(str(error))
+            complain(WITHOUT_DAEMON)
             ctx.exit(EXIT_NO_DAEMON)
 
 
@@ -46,6 +53,7 @@ class _Commands(click.Group):
     type=click.Path(),
     help="The daemon's control socket.  [env: CONNECTORD_SOCKET]",
 )
+@no_color_option
 @click.pass_context
 def cli(ctx: click.Context, socket_path: str | None) -> None:
     """Look at and steer a running connectord.

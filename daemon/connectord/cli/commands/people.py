@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from connectord.cli import case_rendering, notification_rendering, rendering
-from connectord.cli.commands.calling import alarming, call, paged, present, short
+from connectord.cli.colours import alarming
+from connectord.cli.commands.calling import call, paged, present, short
 from connectord.cli.commands.group import command
 from connectord.cli.commands.options import parse_data, parse_destination
 from connectord.cli.queues import queues_text
