@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import MutableMapping, Sequence
 from typing import Any, TextIO
@@ -53,7 +54,7 @@ def configure_logging(*, log_format: str, log_level: str, redactor: Redactor, st
         processors += [
             structlog.processors.format_exc_info,
             redactor,
-            structlog.dev.ConsoleRenderer(colors=stream.isatty()),
+            structlog.dev.ConsoleRenderer(colors=_wants_colours(stream)),
         ]
     structlog.configure(
         processors=processors,
@@ -63,6 +64,13 @@ def configure_logging(*, log_format: str, log_level: str, redactor: Redactor, st
     )
     # libraries log requests with their addresses at INFO; only their troubles are wanted
     logging.basicConfig(level=logging.WARNING, stream=stream, format="%(name)s: %(message)s")
+
+
+def _wants_colours(stream: TextIO) -> bool:
+    """On a terminal, unless https://no-color.org or its contrary says otherwise."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
 
 
 def _dumps(event: Any, default: Any = None, **_: Any) -> str:

@@ -42,7 +42,11 @@ def run_daemon(config_file: Path | None, *, environ: Mapping[str, str], cwd: Pat
     path = find_config(config_file, environ, cwd)
     config = load_config(path, adapters=plugins.adapters, notifiers=plugins.notifiers, environ=environ)
     redactor.set(config.secrets)
-    configure_logging(log_format=config.daemon.log_format, log_level=config.daemon.log_level, redactor=redactor)
+
+    def set_logs(log_format: str, log_level: str) -> None:
+        configure_logging(log_format=log_format, log_level=log_level, redactor=redactor)
+
+    set_logs(config.daemon.log_format, config.daemon.log_level)
     for problem in plugins.problems:
         log.error("plugin not loaded", problem=problem)
     _tune_collector()
@@ -55,6 +59,7 @@ def run_daemon(config_file: Path | None, *, environ: Mapping[str, str], cwd: Pat
             descriptors=(lock,),
             environ=environ,
             redactor=redactor,
+            set_logs=set_logs,
         )
         try:
             trio.run(_run, config, surroundings)

@@ -69,6 +69,7 @@ class Surroundings:
     ``look_for_plugins`` a reload takes in what was installed since, adapters included; without it nothing comes in.
     ``owns_process`` says that nothing else runs in this process: then its event loop is watched, and the process is
     ended if a plugin holds up the stop. ``descriptors`` are files that no child that a plugin forks may keep open.
+    ``set_logs`` puts another format and level of the log in force.
     """
 
     adapters: Mapping[str, type[Adapter]]
@@ -83,6 +84,7 @@ class Surroundings:
     writing: Executor = field(default_factory=_one_thread)
     reading: Executor = field(default_factory=_one_thread)
     redactor: Redactor = field(default_factory=Redactor)
+    set_logs: Callable[[str, str], None] = lambda log_format, log_level: None
     open_writer: Callable[[Path], WriteStore] = SqliteWriter
     open_reader: Callable[[Path], ReadStore] = SqliteReader
 
@@ -319,6 +321,7 @@ class Daemon:
         )
         self.configurations.put_in_force(running, version)
         self.plugin_host.watch.set_limit(running.daemon.loop_warning_ms)
+        given.set_logs(running.daemon.log_format, running.daemon.log_level)
         if new.notify != old.notify:
             self._notifier.reconfigure()
         if new.callbacks.public_url_given:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import email.utils
+import os
 import re
+import socket
 import ssl
 from datetime import UTC, datetime
 
@@ -28,8 +30,10 @@ async def try_target(target: Target, system: str, now: datetime) -> list[r.Findi
         stream: trio.abc.Stream = await trio.open_tcp_stream(target.host, target.port)
     except OSError as mistake:
         # of several addresses, the first one's reason
-        reason = leaf_of(mistake.__cause__ or mistake)
-        return [_unreachable(target, system, getattr(reason, "strerror", None) or message_of(reason))]
+        reason: BaseException = leaf_of(mistake.__cause__ or mistake)
+        reason = reason.__cause__ or reason
+        number = reason.errno if isinstance(reason, OSError) and not isinstance(reason, socket.gaierror) else None
+        return [_unreachable(target, system, os.strerror(number) if number else message_of(reason))]
     found = []
     try:
         if target.tls:
@@ -43,8 +47,8 @@ async def try_target(target: Target, system: str, now: datetime) -> list[r.Findi
         if target.http:
             found += await _clock_of(stream, target, system)
     except trio.BrokenResourceError as mistake:
-        reason = mistake.__cause__
-        words = getattr(reason, "reason", None) or str(reason or "the connection broke")
+        cause = mistake.__cause__
+        words = getattr(cause, "reason", None) or str(cause or "the connection broke")
         found.append(_unreachable(target, system, f"TLS failed: {words}"))
     finally:
         await trio.aclose_forcefully(stream)

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from connectord.cli import rendering
+from connectord.cli import candidates, rendering
 from connectord.cli.commands.calling import call, call_on, connect, entries, items_of, present, say_refused, short
 from connectord.cli.commands.group import EXIT_REFUSED, command
-from connectord.cli.commands.options import REASONS, RESOLUTIONS, parse_data, parse_moment
+from connectord.cli.commands.options import REASONS, RESOLUTIONS, STATES, parse_data, parse_moment
 from connectord.cli.queues import work_table
 from connectord.errors import RequestFailed
 
@@ -19,8 +19,8 @@ RERUN_SECONDS = 300
 
 
 @command("submit", "submit billing --case C-1001 --data '{\"amount\": 12}' --due +5m")
-@click.argument("system")
-@click.option("--case", metavar="ID", help="The case it belongs to.")
+@click.argument("system", shell_complete=candidates.systems)
+@click.option("--case", metavar="ID", help="The case it belongs to.", shell_complete=candidates.cases)
 @click.option("--owner", metavar="WHO", help="Who owns the case.")
 @click.option("--key", metavar="KEY", help="The same key again gives the same action.")
 @click.option("--data", callback=parse_data, metavar="JSON|@FILE|-", help="What the system is sent.")
@@ -34,15 +34,21 @@ def submit(
 
 
 @command("list", "list --system billing --state pending --limit 20")
-@click.option("--state", metavar="S")
-@click.option("--system", metavar="S")
-@click.option("--case", metavar="ID")
-@click.option("--reason", metavar="R")
-@click.option("--resolution", type=RESOLUTIONS)
-@click.option("--queue", metavar="NAME", help="What waits or is in progress in this queue.")
-@click.option("--user", metavar="NAME", help="What this user has, or is meant to take.")
+@click.option("--state", type=STATES, metavar="S", help="Only in this state: " + ", ".join(STATES.choices) + ".")
+@click.option("--system", metavar="S", help="Only of this system.", shell_complete=candidates.systems)
+@click.option("--case", metavar="ID", help="Only of this case.", shell_complete=candidates.cases)
+@click.option(
+    "--reason", type=REASONS, metavar="R", help="Only To Do for this reason: " + ", ".join(REASONS.choices) + "."
+)
+@click.option("--resolution", type=RESOLUTIONS, help="Only closed like this.")
+@click.option(
+    "--queue", metavar="NAME", help="What waits or is in progress in this queue.", shell_complete=candidates.queues
+)
+@click.option(
+    "--user", metavar="NAME", help="What this user has, or is meant to take.", shell_complete=candidates.users
+)
 @click.option("--retrying", is_flag=True, default=None, help="Only pending ones whose last attempt failed.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="How many; 50 if left out.")
 def list_actions(as_json: bool, **filters: Any) -> None:
     """List actions, newest first."""
 
@@ -56,7 +62,7 @@ def list_actions(as_json: bool, **filters: Any) -> None:
 
 
 @command("show", "show 01JDE4ZQ --history")
-@click.argument("action_id", metavar="ID")
+@click.argument("action_id", metavar="ID", shell_complete=candidates.ids())
 @click.option("--history", is_flag=True, help="Every change of state too.")
 @click.option("--attempts", is_flag=True, help="Every attempt too.")
 def show(action_id: str, history: bool, attempts: bool, as_json: bool) -> None:
@@ -75,7 +81,7 @@ def show(action_id: str, history: bool, attempts: bool, as_json: bool) -> None:
 
 
 @command("why", "why 01JDE4ZQ")
-@click.argument("action_id", metavar="ID")
+@click.argument("action_id", metavar="ID", shell_complete=candidates.ids())
 def why(action_id: str, as_json: bool) -> None:
     """Say why an action is where it is.
 
@@ -86,7 +92,9 @@ def why(action_id: str, as_json: bool) -> None:
 
 
 @command("retry", "retry 01JDE4ZQ 01JDE500")
-@click.argument("action_ids", metavar="ID...", nargs=-1, required=True)
+@click.argument(
+    "action_ids", metavar="ID...", nargs=-1, required=True, shell_complete=candidates.ids(state=("pending",))
+)
 def retry(action_ids: tuple[str, ...], as_json: bool) -> None:
     """Try actions again now, by hand."""
     refused = False
@@ -102,11 +110,11 @@ def retry(action_ids: tuple[str, ...], as_json: bool) -> None:
 
 
 @command("rerun", "rerun --system billing --since -1d --resolution not_done_successfully")
-@click.argument("action_ids", metavar="[ID]...", nargs=-1)
-@click.option("--system", metavar="S")
-@click.option("--case", metavar="ID")
-@click.option("--reason", type=REASONS)
-@click.option("--resolution", type=RESOLUTIONS)
+@click.argument("action_ids", metavar="[ID]...", nargs=-1, shell_complete=candidates.ids(state=("closed",)))
+@click.option("--system", metavar="S", help="Those of this system.", shell_complete=candidates.systems)
+@click.option("--case", metavar="ID", help="Those of this case.", shell_complete=candidates.cases)
+@click.option("--reason", type=REASONS, help="Those that were To Do for this reason.")
+@click.option("--resolution", type=RESOLUTIONS, help="Those closed like this.")
 @click.option(
     "--since", callback=parse_moment, metavar="WHEN", help="Submitted since: RFC 3339, or -30m, -2h, -1d ago."
 )

@@ -78,3 +78,15 @@ def _command_of(group: click.Group, name: str, example: str) -> Callable[[Functi
         return group.command(name, epilog=f"Example: connectorctl {example}")(json_option(function))
 
     return decorate
+
+
+@cli.command("completion", epilog="Example: connectorctl completion bash > /etc/bash_completion.d/connectorctl")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script that makes a shell complete commands, options, ids and names.
+
+    Ids and names are asked of the running daemon. How to install the script stands in its first line.
+    """
+    from connectord.cli.completion import print_script
+
+    print_script(cli, "connectorctl", shell)

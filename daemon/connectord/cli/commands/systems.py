@@ -11,10 +11,10 @@ from typing import Any
 import click
 
 from connectord import __version__
-from connectord.cli import rendering
+from connectord.cli import candidates, rendering
 from connectord.cli.commands.calling import call, complain, connect, present
 from connectord.cli.commands.group import EXIT_NO_DAEMON, EXIT_REFUSED, command
-from connectord.cli.commands.options import parse_data
+from connectord.cli.commands.options import STATES, parse_data
 from connectord.cli.doctor_rendering import diagnosis_text
 from connectord.cli.status_rendering import status_screen
 from connectord.errors import DaemonUnreachable, RequestFailed
@@ -30,14 +30,14 @@ def systems(as_json: bool) -> None:
 
 
 @command("pause", "pause billing")
-@click.argument("system")
+@click.argument("system", shell_complete=candidates.systems)
 def pause(system: str, as_json: bool) -> None:
     """Stop sending to a system."""
     call("pause", {"system": system}, as_json, lambda _: f"{rendering.clean(system)} is paused")
 
 
 @command("resume", "resume billing")
-@click.argument("system")
+@click.argument("system", shell_complete=candidates.systems)
 def resume(system: str, as_json: bool) -> None:
     """Go on sending to a system."""
     call("resume", {"system": system}, as_json, lambda _: f"{rendering.clean(system)} goes on")
@@ -56,11 +56,19 @@ def status(as_json: bool) -> None:
 @command("doctor", "doctor --all")
 @click.option("--all", "everything", is_flag=True, help="What is all right too.")
 @click.option(
-    "--timeout", "seconds", type=click.FloatRange(0.5, 300), default=10.0, metavar="SECONDS", show_default=True,
+    "--timeout",
+    "seconds",
+    type=click.FloatRange(0.5, 300),
+    default=10.0,
+    metavar="SECONDS",
+    show_default=True,
     help="How long each check may take; all of them run at the same time.",
 )
 @click.option(
-    "--config", "config_file", type=click.Path(), metavar="FILE",
+    "--config",
+    "config_file",
+    type=click.Path(),
+    metavar="FILE",
     help="Where no daemon answers: the configuration to examine, found as connectord run finds it.",
 )
 def doctor(everything: bool, seconds: float, config_file: str | None, as_json: bool) -> None:
@@ -107,10 +115,10 @@ def call_method(method: str, params: Any, as_json: bool) -> None:
 
 
 @command("watch", "watch --system billing --after 1200")
-@click.option("--id", metavar="ID", help="Only of this action.")
-@click.option("--system", metavar="S", help="Only of this system's actions.")
-@click.option("--case", metavar="ID", help="Only of this case's actions.")
-@click.option("--state", metavar="S", help="Only what comes to this state.")
+@click.option("--id", metavar="ID", help="Only of this action.", shell_complete=candidates.ids())
+@click.option("--system", metavar="S", help="Only of this system's actions.", shell_complete=candidates.systems)
+@click.option("--case", metavar="ID", help="Only of this case's actions.", shell_complete=candidates.cases)
+@click.option("--state", type=STATES, metavar="S", help="Only what comes to this state.")
 @click.option("--after", type=click.IntRange(min=0), metavar="SEQ", help="First everything after this number.")
 def watch(as_json: bool, after: int | None, **filters: Any) -> None:
     """Print every change as it happens, until Ctrl-C.
