@@ -90,7 +90,11 @@ def test_patterns() -> None:
 
 
 @pytest.mark.parametrize("page", COMMANDS, ids=lambda page: page.path)
-def test_every_command_has_an_example_that_can_be_typed(page: CommandPage) -> None:
+def test_every_command_has_an_example_that_can_be_typed(
+    page: CommandPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "actions.jsonl").touch()
     assert page.examples, "an epilog or a line in the help: Example: ..."
     for example in page.examples:
         words = shlex.split(example.partition(" > ")[0].replace("01JDE...", "01JDE"))
@@ -103,7 +107,8 @@ def test_every_command_has_an_example_that_can_be_typed(page: CommandPage) -> No
             found = command.get_command(click.Context(command), rest.pop(0))
             assert found is not None
             command = found
-        command.make_context(command.name, rest)
+        with command.make_context(command.name, rest):
+            pass
 
 
 @pytest.mark.parametrize("page", COMMANDS, ids=lambda page: page.path)

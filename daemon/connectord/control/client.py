@@ -6,11 +6,13 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from connectord.errors import DaemonUnreachable, RequestFailed
+
+_PIECE_SECONDS = 0.2
 
 
 class Notification(NamedTuple):
@@ -24,11 +26,19 @@ class Notification(NamedTuple):
 class ControlClient:
     """One connection to the daemon; a context manager.
 
-    It connects on entering, and raises DaemonUnreachable if nobody is there.
+    It connects on entering, and raises DaemonUnreachable if nobody is there. While an answer is awaited,
+    ``while_waiting`` is called a few times a second with the seconds that it takes already, and once with 0 at the end.
     """
 
-    def __init__(self, path: str | os.PathLike[str], timeout_seconds: float = 30) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        timeout_seconds: float = 30,
+        *,
+        while_waiting: Callable[[float], object] | None = None,
+    ) -> None:
         self.path = os.fspath(path)
+        self._while_waiting = while_waiting
         self.timeout_seconds = timeout_seconds
         self._socket: socket.socket | None = None
         self._buffer = bytearray()
@@ -114,7 +124,7 @@ class ControlClient:
 
     def _receive(self, timeout: float | None) -> tuple[dict[str, Any], str]:
         try:
-            line = self._line(timeout)
+            line = self._line(timeout) if self._while_waiting is None else self._line_in_pieces(timeout)
         except TimeoutError as error:
             raise DaemonUnreachable(f"no answer from {self.path} within {timeout:g} s") from error
         return self._message(line)
@@ -143,6 +153,22 @@ class ControlClient:
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
         return line
+
+    def _line_in_pieces(self, timeout: float | None) -> bytes:
+        began = time.monotonic()
+        waited = 0.0
+        try:
+            while timeout is None or waited < timeout:
+                try:
+                    return self._line(_PIECE_SECONDS if timeout is None else min(_PIECE_SECONDS, timeout - waited))
+                except TimeoutError:
+                    waited = time.monotonic() - began
+                    if self._while_waiting is not None:
+                        self._while_waiting(waited)
+            raise TimeoutError
+        finally:
+            if self._while_waiting is not None and waited:
+                self._while_waiting(0.0)
 
     def _message(self, line: bytes) -> tuple[dict[str, Any], str]:
         try:

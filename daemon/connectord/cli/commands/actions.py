@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
 from connectord.cli import candidates, rendering
-from connectord.cli.commands.calling import call, call_on, connect, entries, items_of, present, say_refused, short
+from connectord.cli.commands.calling import (
+    call,
+    call_on,
+    complain,
+    connect,
+    entries,
+    items_of,
+    present,
+    say_refused,
+    short,
+)
 from connectord.cli.commands.group import EXIT_REFUSED, command
 from connectord.cli.commands.options import REASONS, RESOLUTIONS, STATES, parse_data, parse_moment
+from connectord.cli.progress import Progress
 from connectord.cli.queues import work_table
-from connectord.errors import RequestFailed
+from connectord.cli.submitting import LineRefused, count_lines, groups_of, how_to_go_on
+from connectord.errors import DaemonUnreachable, RequestFailed
 
 RERUN_SECONDS = 300
 
@@ -31,6 +43,33 @@ def submit(
     """Submit a new action; prints its id."""
     params = present(system=system, case=case, owner=owner, key=key, data=data, due_at=due)
     call("submit", params, as_json, lambda action: rendering.clean(action.get("id")))
+
+
+@command("submit-many", "submit-many actions.jsonl")
+@click.argument("file", type=click.File("rb"))
+@click.option("--from", "first", type=click.IntRange(min=1), default=1, metavar="LINE", help="Begin with this line.")
+def submit_many(file: BinaryIO, first: int, as_json: bool) -> None:
+    """Submit the actions of FILE, one JSON object a line; prints their ids. - is standard input.
+
+    A line has the members system, case, owner, key, data and due_at, of which only system must be there. Lines go in
+    groups: all of a group are on disk, or none. Where it stops it says how to go on; a key makes a line safe to repeat.
+    """
+    name, total = getattr(file, "name", "-"), count_lines(file)
+    done = first - 1
+    try:
+        with connect() as client, Progress("submitting", total and max(total - done, 0)) as progress:
+            for group in groups_of(file, first):
+                answer = client.raw_call("submit_many", {"actions": group.actions})
+                click.echo(answer if as_json else "\n".join(each["id"] for each in json.loads(answer)["actions"]))
+                done = group.last
+                progress.advance(len(group.actions))
+    except LineRefused as error:
+        complain(f"{name}:{error.line}: {error}")
+        complain(how_to_go_on(name, done))
+        sys.exit(EXIT_REFUSED)
+    except (DaemonUnreachable, RequestFailed):
+        complain(how_to_go_on(name, done))
+        raise
 
 
 @command("list", "list --system billing --state pending --limit 20")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 from connectord.cli import rendering
+from connectord.cli.progress import show_waiting
 from connectord.control.client import ControlClient
 from connectord.errors import RequestFailed
 
@@ -34,7 +36,8 @@ def present(**params: Any) -> dict[str, Any]:
 
 def connect(timeout_seconds: float = 30) -> ControlClient:
     """A connection to the daemon that ``--socket`` names; a context manager."""
-    return ControlClient(click.get_current_context().find_root().obj, timeout_seconds)
+    path = click.get_current_context().find_root().obj
+    return ControlClient(path, timeout_seconds, while_waiting=show_waiting if sys.stderr.isatty() else None)
 
 
 def paged(render: Callable[[Any], str]) -> Callable[[Any], str]:

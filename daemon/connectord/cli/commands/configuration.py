@@ -14,6 +14,7 @@ from connectord.cli.commands.calling import call, complain, connect, present
 from connectord.cli.commands.group import cli, command, subcommand
 from connectord.cli.effects import EffectListing
 from connectord.cli.groups import Commands
+from connectord.cli.progress import Progress
 from connectord.control.client import ControlClient
 
 
@@ -44,10 +45,14 @@ def reload(plan: bool, to: int | None, list_all: bool, as_json: bool) -> None:
             return
         result = client.call("reload", params)
         click.echo(rendering.plan_text(result))
-        listing = EffectListing(result["plan"]["actions"], list_all=list_all)
-        for line in _effect_pages(client, params):
-            if listing.add(json.loads(line)["effects"]):
-                break
+        counts = result["plan"]["actions"]
+        listing = EffectListing(counts, list_all=list_all)
+        with Progress("looking for the actions", sum(counts.values())) as progress:
+            for line in _effect_pages(client, params):
+                effects = json.loads(line)["effects"]
+                progress.advance(len(effects))
+                if listing.add(effects):
+                    break
         if text := listing.text():
             click.echo(f"\n{text}")
     if to is not None and not plan:
