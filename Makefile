@@ -34,6 +34,7 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/full_loop.py
+	$(BIN)/python benchmarks/commands.py
 	$(BIN)/python benchmarks/http_out.py --seconds 0.5 --rounds 3 --in-flight 64 256 --protocols http
 
 services: packages $(NODE_RED_READY)

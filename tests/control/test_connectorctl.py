@@ -301,7 +301,7 @@ def test_the_import_is_light():
     heavy = {
         "trio", "pydantic", "msgspec", "structlog", "rich", "sqlite3", "asyncio", "ssl", "http", "email", "difflib",
         "importlib.metadata", "unittest", "tomllib", "httpx", "anyio", "connectord.doctor", "connectord.config",
-        "connectord.cli.completion", "click.shell_completion", "tempfile",
+        "connectord.cli.completion", "click.shell_completion", "tempfile", "pathlib", "urllib.parse", "unicodedata",
     }  # fmt: skip
     code = "import sys, connectord.cli.control; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout.split()

@@ -47,7 +47,7 @@ def _completer(find: Callable[[ControlClient, click.Context], _Pairs]) -> Comple
 
 
 def _socket(ctx: click.Context) -> str:
-    return ctx.find_root().params.get("socket_path") or str(default_control_socket(os.environ))
+    return ctx.find_root().params.get("socket_path") or default_control_socket(os.environ)
 
 
 def ids(**filters: Any) -> Completer:

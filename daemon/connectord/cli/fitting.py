@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import unicodedata
 from collections.abc import Sequence
 
 GAP = 2
@@ -41,6 +40,8 @@ def cell_width(text: str) -> int:
 
 
 def _character_width(character: str) -> int:
+    import unicodedata  # few tables need it
+
     if unicodedata.category(character) in ("Mn", "Me", "Cf"):
         return 0
     return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1

@@ -23,5 +23,5 @@ def unknown_command(name: str, known: list[str]) -> str:
 
     near = difflib.get_close_matches(name.lower(), known, n=2)
     if near:
-        return f"No such command {name!r}. Did you mean {' or '.join(near)}?"
+        return f"No such command {name!r}. Did you mean {' or '.join(map(repr, near))}?"
     return f"No such command {name!r}. Commands: {', '.join(known)}."

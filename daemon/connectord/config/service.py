@@ -45,7 +45,7 @@ def read_daemon(table: Table, directory: Path, environ: Mapping[str, str]) -> Da
 
     settings = DaemonSettings(
         state_directory=table.read("state_directory", path, default_state_directory(environ)),
-        control_socket=table.read("control_socket", socket_path, default_control_socket(environ)),
+        control_socket=table.read("control_socket", socket_path, Path(default_control_socket(environ))),
         log_format=table.read("log_format", _log_format, "json"),
         log_level=table.read("log_level", _log_level, "info"),
         drain_ms=table.read("drain", duration(), DEFAULT_DRAIN_MS),

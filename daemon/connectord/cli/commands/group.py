@@ -60,7 +60,7 @@ def cli(ctx: click.Context, socket_path: str | None) -> None:
 
     Exit codes: 0 done; 1 the daemon refused; 2 usage; 3 no daemon there.
     """
-    ctx.obj = socket_path or str(default_control_socket(os.environ))
+    ctx.obj = socket_path or default_control_socket(os.environ)
 
 
 def command(name: str, example: str) -> Callable[[Function], click.Command]:
