@@ -8,6 +8,7 @@ from typing import Any
 
 from connectord.cli.colours import alarming, fine, warning
 from connectord.cli.rendering import clean, duration_text, facts, system_table
+from connectord.sizes import bytes_text
 
 SHOWN_BLOCK_SECONDS = 0.1
 """Blocks of the event loop that are shorter are not shown."""
@@ -119,7 +120,7 @@ def _store_text(status: Mapping[str, Any]) -> str | None:
     store, directory = status.get("store"), status.get("state_directory")
     if not isinstance(store, Mapping):
         return None if directory is None else clean(directory)
-    sizes = [bytes_text(store.get(key)) for key in ("database_bytes", "wal_bytes", "free_bytes")]
+    sizes = [bytes_text(store.get(key) or 0) for key in ("database_bytes", "wal_bytes", "free_bytes")]
     return f"{clean(directory)}: {sizes[0]}, log {sizes[1]}; {sizes[2]} free"
 
 
@@ -139,15 +140,3 @@ def _process_text(status: Mapping[str, Any]) -> str | None:
 def _versions_text(status: Mapping[str, Any]) -> str:
     own = f"connectord {clean(status.get('version'))}"
     return "; ".join([own, *map(clean, status.get("plugins") or [])])
-
-
-def bytes_text(count: Any) -> str:
-    """``1.5 GiB``."""
-    if not isinstance(count, int | float):
-        return clean(count)
-    size = float(count)
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"

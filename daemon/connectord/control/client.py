@@ -124,7 +124,11 @@ class ControlClient:
 
     def _receive(self, timeout: float | None) -> tuple[dict[str, Any], str]:
         try:
-            line = self._line(timeout) if self._while_waiting is None else self._line_in_pieces(timeout)
+            # a stream of notifications has no end that one would wait for
+            if self._while_waiting is None or timeout is None:
+                line = self._line(timeout)
+            else:
+                line = self._line_in_pieces(timeout, self._while_waiting)
         except TimeoutError as error:
             raise DaemonUnreachable(f"no answer from {self.path} within {timeout:g} s") from error
         return self._message(line)
@@ -154,21 +158,20 @@ class ControlClient:
         del self._buffer[: end + 1]
         return line
 
-    def _line_in_pieces(self, timeout: float | None) -> bytes:
+    def _line_in_pieces(self, timeout: float, tell: Callable[[float], object]) -> bytes:
         began = time.monotonic()
         waited = 0.0
         try:
-            while timeout is None or waited < timeout:
+            while waited < timeout:
                 try:
-                    return self._line(_PIECE_SECONDS if timeout is None else min(_PIECE_SECONDS, timeout - waited))
+                    return self._line(min(_PIECE_SECONDS, timeout - waited))
                 except TimeoutError:
                     waited = time.monotonic() - began
-                    if self._while_waiting is not None:
-                        self._while_waiting(waited)
+                    tell(waited)
             raise TimeoutError
         finally:
-            if self._while_waiting is not None and waited:
-                self._while_waiting(0.0)
+            if waited:
+                tell(0.0)
 
     def _message(self, line: bytes) -> tuple[dict[str, Any], str]:
         try:

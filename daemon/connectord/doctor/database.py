@@ -10,7 +10,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from connectord.control import results as r
-from connectord.doctor.findings import bytes_text, error, fine, warning
+from connectord.doctor.findings import error, fine, warning
+from connectord.sizes import bytes_text
 from connectord.store.state_directory import DATABASE_NAME
 
 CHECK = "database"

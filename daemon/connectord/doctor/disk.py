@@ -8,7 +8,8 @@ from pathlib import Path
 
 from connectord.control import results as r
 from connectord.control.verdict import LEAST_FREE_BYTES
-from connectord.doctor.findings import bytes_text, error, fine, warning
+from connectord.doctor.findings import error, fine, warning
+from connectord.sizes import bytes_text
 from connectord.store.state_directory import DATABASE_NAME
 
 CHECK = "disk"

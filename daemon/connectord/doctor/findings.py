@@ -30,13 +30,3 @@ def diagnosis(findings: Iterable[r.Finding]) -> r.Diagnosis:
         errors=sum(finding.level == "error" for finding in found),
         warnings=sum(finding.level == "warning" for finding in found),
     )
-
-
-def bytes_text(count: int) -> str:
-    """``1.5 GiB``."""
-    size = float(count)
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"
