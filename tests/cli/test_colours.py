@@ -78,7 +78,7 @@ def test_colours_on_a_terminal_and_none_in_a_pipe() -> None:
         ("control", ["sattus"], "Did you mean 'status'?"),
         ("control", ["config", "histori"], "Did you mean 'history'?"),
         ("control", ["xyzzy"], "Commands: assign, call,"),
-        ("control", ["list", "--sytem", "x"], "Did you mean '--system'"),
+        ("control", ["list", "--sytem", "x"], "'--system'"),
         ("control", ["list", "--state", "opne"], "'pending', 'attempting'"),
         ("daemon", ["rnu"], "Did you mean 'run'?"),
         ("daemon", ["run", "--confg", "x"], "Did you mean '--config'"),

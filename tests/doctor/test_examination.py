@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NoReturn
 
+import pytest
 import trio
 from connectord.adapters import Adapter, AdapterSettings, Call, Outcome, Taken
 from connectord.config import load_config
 from connectord.control import results as r
-from connectord.doctor import Subject, examine
+from connectord.doctor import Subject, database, examine
 from connectord.network import SystemNetwork
 from connectord.plugins import PluginSet
 
@@ -78,6 +79,21 @@ async def test_one_that_hangs_and_one_that_breaks_cost_only_their_own(tmp_path: 
     assert seen(found, "warning", "c") == ["not finished within 1 s"]
     assert found.errors == len([finding for finding in found.findings if finding.level == "error"])
     await listener.aclose()
+
+
+async def test_what_may_not_be_looked_at_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(directory: Path, seconds: float) -> NoReturn:
+        raise PermissionError(13, "Permission denied", str(directory))
+
+    monkeypatch.setattr(database, "check_database", closed)
+    file = tmp_path / "connectord.toml"
+    file.write_text(f'[daemon]\nstate_directory = "{tmp_path}/state"\n')
+    config = load_config(file, adapters={}, environ={})
+    found = await examine(Subject(config, PluginSet(), SystemNetwork(), 0, {}), 5.0)
+    (finding,) = [each for each in found.findings if each.check == "database"]
+    assert finding.level == "error"
+    assert "Permission denied" in finding.seen
+    assert "as root or as the daemon's user" in (finding.advice or "")
 
 
 def seen(found: r.Diagnosis, level: str, about: str) -> list[str]:

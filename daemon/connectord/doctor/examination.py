@@ -26,7 +26,7 @@ from connectord.doctor import (
     reachability,
 )
 from connectord.doctor.findings import diagnosis, error, fine, warning
-from connectord.doctor.settings import files_of, targets_of
+from connectord.doctor.settings import files_of, may_be_a_file, targets_of
 from connectord.errors import Problem
 from connectord.guards.faults import words_of
 from connectord.plugins import PluginSet
@@ -104,6 +104,9 @@ async def examine(subject: Subject, limit_seconds: float) -> r.Diagnosis:
 async def _safely(name: str, about: str | None, check: AsyncCheck) -> list[r.Finding]:
     try:
         return list(await check())
+    except OSError as mistake:
+        words = f"cannot be looked at: {mistake}"
+        return [error(name, words, "run it as root or as the daemon's user, and let that user in", about)]
     except Exception as mistake:  # noqa: BLE001 - an examination that dies of what it looks at helps nobody
         words = f"the check itself failed: {words_of(mistake)}"
         return [error(name, words, "this is a fault of connectord or of a plugin: please report it", about)]
@@ -161,7 +164,7 @@ def _certificates(system: SystemConfig, now: datetime) -> list[r.Finding]:
     judged = [
         certificates.judge_file(key, path, now, system.name)
         for key, path in files_of(system.settings)
-        if path.is_file()
+        if may_be_a_file(path)
     ]
     return [finding for finding in judged if finding is not None]
 

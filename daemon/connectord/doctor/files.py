@@ -11,7 +11,7 @@ from pathlib import Path
 from connectord.config import Config
 from connectord.control import results as r
 from connectord.doctor.findings import error, fine, warning
-from connectord.doctor.settings import files_of, secrets_in_the_file
+from connectord.doctor.settings import files_of, may_be_a_file, secrets_in_the_file
 from connectord.store.state_directory import DATABASE_NAME, TOKEN_KEY_NAME
 
 CHECK = "permissions"
@@ -123,7 +123,7 @@ def _keys(config: Config) -> Iterator[r.Finding]:
     for name, system in config.systems.items():
         for key, path in files_of(system.settings):
             try:
-                exposed = path.is_file() and bool(path.stat().st_mode & _OTHERS_READ) and _has_key(path)
+                exposed = may_be_a_file(path) and bool(path.stat().st_mode & _OTHERS_READ) and _has_key(path)
             except OSError as mistake:
                 yield error(CHECK, f"{key}: {path}: {mistake.strerror}", "put it there, readable for the daemon", name)
                 continue

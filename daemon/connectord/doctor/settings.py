@@ -96,6 +96,14 @@ def files_of(settings: pydantic.BaseModel) -> list[tuple[str, Path]]:
     return found
 
 
+def may_be_a_file(path: Path) -> bool:
+    """Whether there is a file, or somebody keeps this process from seeing whether there is one."""
+    try:
+        return path.is_file()
+    except OSError:
+        return True
+
+
 def secrets_in_the_file(settings: pydantic.BaseModel, known: tuple[str, ...]) -> list[str]:
     """The keys whose secrets stand in connectord.toml itself; ``known`` are those that came from elsewhere."""
     return [
