@@ -71,7 +71,7 @@ def configure_logging(
     if log_format == "json":
         render: Any = structlog.processors.JSONRenderer(_dumps)
     else:
-        render = structlog.dev.ConsoleRenderer(colors=stream.isatty() and not journal)
+        render = structlog.dev.ConsoleRenderer(colors=_wants_colours(stream) and not journal)
     processors.append(_with_priority(render) if journal else render)
     structlog.configure(
         processors=processors,
@@ -103,6 +103,13 @@ def _with_priority(render: Any) -> Any:
         return "\n".join(f"{prefix}{line}" for line in render(logger, name, event).splitlines())
 
     return prefixed
+
+
+def _wants_colours(stream: TextIO) -> bool:
+    """On a terminal, unless https://no-color.org or its contrary says otherwise."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
 
 
 def _dumps(event: Any, default: Any = None, **_: Any) -> str:

@@ -52,13 +52,13 @@ def run_daemon(
     path = find_config(config_file, environ, cwd)
     config = load_config(path, adapters=plugins.adapters, notifiers=plugins.notifiers, environ=environ)
     redactor.set(config.secrets)
-    configure_logging(
-        log_format=config.daemon.log_format,
-        log_level=config.daemon.log_level,
-        redactor=redactor,
-        collapser=collapser,
-        environ=environ,
-    )
+
+    def set_logs(log_format: str, log_level: str) -> None:
+        configure_logging(
+            log_format=log_format, log_level=log_level, redactor=redactor, collapser=collapser, environ=environ
+        )
+
+    set_logs(config.daemon.log_format, config.daemon.log_level)
     log.info("starting", version=__version__, config=str(path), state_directory=str(config.daemon.state_directory))
     for problem in plugins.problems:
         log.error("plugin not loaded", problem=problem)
@@ -74,6 +74,7 @@ def run_daemon(
             inherited=inherited or Inherited(),
             environ=environ,
             redactor=redactor,
+            set_logs=set_logs,
         )
         try:
             trio.run(_run, config, surroundings, collapser)

@@ -30,6 +30,7 @@ from connectord.control import results as r
 from connectord.control.methods import Caller, Methods
 from connectord.control.peers import Peer, role_of
 from connectord.control.server import serve_control
+from connectord.doctor import Moment, Running, Subject, examine
 from connectord.doors import Doors, open_doors
 from connectord.errors import ConfigurationRefused, RequestError, StoreFull
 from connectord.hosting import PluginHost
@@ -78,6 +79,7 @@ class Surroundings:
     ``owns_process`` says that nothing else runs in this process: then its event loop is watched, and the process is
     ended if a plugin holds up the stop. ``descriptors`` are files that no child that a plugin forks may keep open.
     ``inherited`` is what the service manager passed.
+    ``set_logs`` puts another format and level of the log in force.
     """
 
     adapters: Mapping[str, type[Adapter]]
@@ -93,6 +95,7 @@ class Surroundings:
     writing: Executor = field(default_factory=_one_thread)
     reading: Executor = field(default_factory=_one_thread)
     redactor: Redactor = field(default_factory=Redactor)
+    set_logs: Callable[[str, str], None] = lambda log_format, log_level: None
     open_writer: Callable[[Path], WriteStore] = SqliteWriter
     open_reader: Callable[[Path], ReadStore] = SqliteReader
 
@@ -167,6 +170,7 @@ class Daemon:
         self._departed: dict[str, Policy] = {}
         self._book = self._make_book()
         self._started_at = surroundings.clock.now_ms()
+        self._started = Moment.now()
         self._stop = trio.Event()
         self._stop_now = False
         self._reloading = trio.Lock()
@@ -375,6 +379,7 @@ class Daemon:
         )
         self.configurations.put_in_force(running, version)
         self.plugin_host.watch.set_limit(running.daemon.loop_warning_ms)
+        given.set_logs(running.daemon.log_format, running.daemon.log_level)
         if new.notify != old.notify:
             self._notifier.reconfigure()
         self.traces.reconfigure(new.tracing)
@@ -483,6 +488,24 @@ class Daemon:
     def systems_view(self) -> list[r.System]:
         """Every configured system, and every other one that still has actions (they are held)."""
         return systems_view(self.config, self.lanes, self.ledger, self._paused)
+
+    async def examine(self, limit_seconds: float) -> r.Diagnosis:
+        """What is the matter with the daemon and with all that it needs; each check within the time."""
+        systems = self.systems_view()
+        glance = await self.read(lambda store: store.glance([system.name for system in systems]))
+        disk, given = await self.configurations.compare_with_file(), self._given
+        running = Running(
+            started=self._started,
+            version=self.configurations.version,
+            changed_keys=disk.keys,
+            problems=disk.problems,
+            lanes=self.lanes,
+            systems=systems,
+            owners=self.notification_backlog(),
+            glance=glance,
+        )
+        subject = Subject(self.config, disk.plugins, given.network, self.now_ms(), given.environ, running)
+        return await examine(subject, limit_seconds)
 
     def notification_backlog(self) -> r.NotificationBacklog:
         """What case owners still have to be told; costs no look into the store."""

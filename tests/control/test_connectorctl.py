@@ -285,20 +285,39 @@ def test_every_command_has_an_example_and_json():
     assert set(cli.commands) == {
         "submit", "list", "show", "why", "case", "retry", "take", "release", "assign", "complete", "cancel", "rerun",
         "systems", "pause", "resume", "reload", "status", "watch", "top", "shutdown",
-        "queues", "config", "notifications", "call",
+        "queues", "config", "notifications", "call", "doctor", "completion", "submit-many",
     }  # fmt: skip
     config = cli.commands["config"].commands
     assert set(config) == {"history", "show", "diff"}
     for name, command in cli.commands.items():
         assert command.epilog.startswith(f"Example: connectorctl {name}")
-    for command in (*(command for name, command in cli.commands.items() if name != "config"), *config.values()):
+    plain = [command for name, command in cli.commands.items() if name not in ("config", "completion")]
+    for command in (*plain, *config.values()):
         assert any("--json" in parameter.opts for parameter in command.params)
 
 
 def test_the_import_is_light():
-    heavy = "{'trio', 'pydantic', 'msgspec', 'structlog', 'rich'}"
-    code = f"import sys, connectord.cli.control; print({heavy} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"set()\n"
+    # each costs 5 ms or more; the whole command has 150
+    heavy = {
+        "trio", "pydantic", "msgspec", "structlog", "rich", "sqlite3", "asyncio", "ssl", "http", "email", "difflib",
+        "importlib.metadata", "unittest", "tomllib", "httpx", "anyio", "connectord.doctor", "connectord.config",
+        "connectord.cli.completion", "click.shell_completion", "tempfile", "pathlib", "urllib.parse", "unicodedata",
+    }  # fmt: skip
+    code = "import sys, connectord.cli.control; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout.split()
+    assert heavy & set(loaded) == set()
+    assert len([name for name in loaded if name.startswith("connectord")]) < 40
+
+
+async def test_a_status_imports_nothing_more(path):
+    code = (
+        "import sys; from connectord.cli.control import cli; import connectord.cli.control as c\n"
+        f"before = set(sys.modules)\ntry: cli(['--socket', {str(path)!r}, 'status'], prog_name='connectorctl')\n"
+        "except SystemExit: print(len({n for n in set(sys.modules) - before if not n.startswith('encodings')}))"
+    )
+    async with serving(path):
+        done = await trio.run_process([sys.executable, "-c", code], capture_stdout=True)
+    assert int(done.stdout.split()[-1]) <= 5
 
 
 def test_the_card():

@@ -63,12 +63,20 @@ async def test_every_command_for_people_and_for_programs(daemon: DaemonProcess, 
             while (await daemon.call("show", id=action_id))["connection_error"] is None:
                 await trio.sleep(0.02)
 
+    lines = daemon.directory / "actions.jsonl"
+    lines.write_text('{"system": "erp", "data": {"play": "answer"}}\n')
+    await both("submit-many", str(lines), says="0", answers="actions")
+    ran.add(("completion",))
+    assert "_connectorctl_completion" in await ctl("completion", "zsh")
     await both("list", "--system", "depot", says="Retrying", answers="next")
     await both("show", retried[0], says="Tried 1 of 5 times", answers="connection_error")
     await both("why", retried[0], says="You can", answers="can_do")
     await both("case", "C-1", says="anna", answers="fields")
     await both("queues", says="default", answers="people")
     await both("systems", says="depot", answers="systems")
+    ran.add(("doctor",))
+    assert "depot" in await ctl("doctor", code=1, stdout=True)
+    assert json.loads(await ctl("doctor", "--json", code=1, stdout=True))["errors"] == 1
     await both("status", says="version 1 of", answers="config_version")
     await each("take", "--as", "ben", of=todo, says="user ben")
     await each("release", of=todo, says="queue default")
@@ -130,7 +138,7 @@ async def test_watch_for_people_and_for_programs(daemon: DaemonProcess, configur
 def test_every_method_of_the_socket_has_a_command() -> None:
     # what a command calls under another name, or along with others
     called = {
-        "submit_many": "submit",
+        "submit_many": "submit-many",
         "history": "show",
         "attempts": "show",
         "case_merges": "case",
@@ -138,4 +146,4 @@ def test_every_method_of_the_socket_has_a_command() -> None:
         "reload_effects": "reload",
     }
     names = {"_".join(path) for path in commands(cli)}
-    assert {called.get(method, method) for method in SIGNATURES} == names - {"top", "call"}
+    assert {called.get(method, method) for method in SIGNATURES} == names - {"top", "call", "completion"}

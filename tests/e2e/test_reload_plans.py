@@ -356,3 +356,15 @@ async def test_a_removed_system_holds_its_actions_and_they_go_on_when_it_is_back
         while (await daemon.call("show", id=retried))["attempts"] < 2:
             await trio.sleep(0.02)
     assert (await daemon.call("show", id=retried))["held"] is False
+
+
+async def test_a_reload_puts_the_level_of_the_log_in_force(
+    daemon: DaemonProcess, configure: Callable[..., None]
+) -> None:
+    daemon.configure(daemon.head().replace("[callbacks]", 'log_level = "error"\n[callbacks]'))
+    await daemon.start()
+    await daemon.call("reload")
+    daemon.configure(daemon.head().replace("[callbacks]", 'log_level = "info"\nlog_format = "console"\n[callbacks]'))
+    await daemon.call("reload")
+    assert "[info     ] reloaded" in daemon.log()
+    assert daemon.log().count("reloaded") == 1

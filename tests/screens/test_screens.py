@@ -13,12 +13,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import click
 import trio
 import trio.testing
 from connectord.adapters import Call, NotConnected, Outcome, Rejected, Succeeded, Taken
 from connectord.cli import case_rendering, notification_rendering, rendering
 from connectord.cli.effects import EffectListing
 from connectord.cli.queues import queues_text
+from connectord.cli.status_rendering import status_screen
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -106,6 +108,7 @@ async def screens(directory: Path) -> dict[str, str]:
         await of_action("waiting", "why", "why", lambda answer: rendering.plain(answer["text"]))
         await of_action("lost", "why", "why", lambda answer: rendering.plain(answer["text"]))
         await screen("queues", "queues", queues_text)
+        await screen("status", "status", lambda answer: click.unstyle(status_screen(of_any_machine(answer))))
         await screen("systems", "systems", lambda answer: rendering.system_table(answer["systems"]))
         text = daemon.config_file.read_text(encoding="utf-8")
         daemon.config_file.write_text(
@@ -118,6 +121,17 @@ async def screens(directory: Path) -> dict[str, str]:
             page = await daemon.call("reload_effects", plan=True, after=page["next"])
         made["connectorctl reload --plan"] = f"{rendering.plan_text(plan)}\n\n{listing.text()}"
         return made
+
+
+def of_any_machine(status: dict[str, Any]) -> dict[str, Any]:
+    """The status without what differs from run to run."""
+    sizes = {"database_bytes": 3_145_728, "wal_bytes": 524_288, "free_bytes": 42_949_672_960}
+    return {
+        **status, "pid": 4711, "state_directory": "/var/lib/connectord", "store": sizes,
+        "config_file": "/etc/connectord/connectord.toml", "callbacks": "https://connectord.example.org",
+        "plugins": ["connectord-http 0.1.0"], "longest_block": None,
+        "troubles": [each for each in status["troubles"] if each["about"] != "store"],
+    }  # fmt: skip
 
 
 def blocks(page: str) -> dict[str, str]:

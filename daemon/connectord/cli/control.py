@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 # each of them adds its commands to the group
 from connectord.cli.commands import actions, configuration, people, systems
 from connectord.cli.commands.group import cli
@@ -11,6 +13,10 @@ __all__ = ["actions", "cli", "configuration", "main", "people", "systems"]
 
 def main() -> None:
     """The command connectorctl."""
+    if "_CONNECTORCTL_COMPLETE" in os.environ:
+        from connectord.cli.completion import answer_the_shell  # only a shell's question costs its import
+
+        answer_the_shell("connectorctl")
     cli(prog_name="connectorctl")
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import click
 
 from connectord import __version__
+from connectord.cli.colours import no_color_option
+from connectord.cli.groups import Commands
 from connectord.errors import ConfigurationRefused, ConnectordError, StartRefused, StoreError, StoreTooNew
 
 EXIT_FAILURE = 1
@@ -24,8 +26,13 @@ _CONFIG = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: connectord run --config /etc/connectord/connectord.toml",
+)
 @click.version_option(__version__, prog_name="connectord")
+@no_color_option
 def main() -> None:
     """Trigger actions in external systems and never lose track of one."""
 
@@ -98,6 +105,8 @@ def demo() -> None:
     """Show the main job: a real daemon, a real HTTP server, every rule seen once. Takes less than a minute.
 
     Exit code 0 only if every outcome was the expected one.
+
+    Example: connectord demo
     """
     from connectord.cli.demo import run_demo
 
@@ -232,6 +241,18 @@ def uninstall_service(user: bool, purge: bool, yes: bool, root: Path, dry_run: b
     except ConnectordError as error:
         click.echo(f"connectord: {error}", err=True)
         sys.exit(EXIT_FAILURE)
+
+
+@main.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script that makes a shell complete this command.
+
+    Example: connectord completion bash > /etc/bash_completion.d/connectord
+    """
+    from connectord.cli.completion import print_script
+
+    print_script(main, "connectord", shell)
 
 
 def _print_problems(error: ConfigurationRefused) -> None:

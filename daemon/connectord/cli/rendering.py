@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from connectord.cli.fitting import GAP, fit, pad, terminal_columns, widths
+
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _RESOLUTIONS = {
     "done_successfully": "Closed - Done Successfully",
@@ -31,12 +33,16 @@ def _printable(text: str) -> str:
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table with left-aligned columns, two spaces apart."""
+def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], columns: int | None = None) -> str:
+    """A table with left-aligned columns, two spaces apart.
+
+    On a terminal it is fitted into its width; ``columns`` says another one.
+    """
     lines = [list(headings), *([clean(cell) for cell in row] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
+    fitted = fit(lines, terminal_columns() if columns is None else columns)
+    found = widths(fitted)
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        (" " * GAP).join(pad(cell, width) for cell, width in zip(line, found, strict=True)).rstrip() for line in fitted
     )
 
 
@@ -291,57 +297,6 @@ def config_diff_text(difference: Mapping[str, Any]) -> str:
 def plain(text: Any) -> str:
     """A text of many lines; what would steer the terminal is shown as an escape."""
     return _printable(str(text)).rstrip("\n")
-
-
-SHOWN_BLOCK_SECONDS = 0.1
-"""Blocks of the event loop that are shorter are not shown."""
-
-
-def status_card(status: Mapping[str, Any]) -> str:
-    """The card of ``status``."""
-    known = facts(
-        [
-            ("Version", status.get("version")),
-            ("Process", status.get("pid")),
-            ("Started", status.get("started_at")),
-            ("Uptime", duration_text(status.get("uptime_seconds"))),
-            ("State directory", status.get("state_directory")),
-            ("Callbacks", status.get("callbacks")),
-            ("Configuration", _configuration_text(status)),
-            ("Systems", status.get("systems")),
-            ("Owners", _owners_text(status.get("notifications"))),
-            ("Plugins", ", ".join(map(clean, status.get("plugins") or [])) or None),
-            ("Longest block", _block_text(status.get("longest_block"))),
-        ]
-    )
-    counts = status.get("counts") or {}
-    actions = facts(((clean(state), number) for state, number in counts.items()), indent="    ")
-    return f"{known}\n\nActions\n{actions}" if actions else known
-
-
-def _block_text(block: Any) -> str | None:
-    """How long the event loop did not come round at most, and who it was; None where that is not worth a line."""
-    if not isinstance(block, Mapping) or (block.get("seconds") or 0) < SHOWN_BLOCK_SECONDS:
-        return None
-    by = f" by {clean(block['by'])} ({clean(block.get('place'))})" if block.get("by") else ""
-    return f"{block['seconds']:.3g} s at {clean(block.get('at'))}{by}"
-
-
-def _owners_text(backlog: Any) -> str | None:
-    if not isinstance(backlog, Mapping):
-        return None
-    channel = backlog.get("channel") or {}
-    down = f"; {clean(channel.get('last_error'))}" if channel.get("state") == "down" else ""
-    count = backlog.get("undelivered")
-    if not count:
-        return f"all notified{down}"
-    return f"{clean(count)} notifications not delivered, the oldest since {clean(backlog.get('since'))}{down}"
-
-
-def _configuration_text(status: Mapping[str, Any]) -> str | None:
-    if status.get("config_version") is None:
-        return None
-    return f"version {status['config_version']} of {status.get('config_file')}"
 
 
 def duration_text(seconds: Any) -> str | None:

@@ -40,6 +40,10 @@ DESCRIPTIONS: dict[str, str] = {
         "text of an older version instead of the file."
     ),
     "status": "The daemon as a whole.",
+    "doctor": (
+        "Examine the daemon and all that it needs: what is wrong, and what to do. Each check takes at most "
+        "``timeout_seconds``."
+    ),
     "watch": "Follow every change that the filters let through: from now on, or everything after the number ``after``.",
     "shutdown": "Drain and stop the daemon; ``now`` does not wait for the attempts under way.",
 }

@@ -327,6 +327,14 @@ class TrioMethods(ABC):
         """
         return await self._request("status", p.Nothing(), r.Status)
 
+    async def doctor(self, *, timeout_seconds: float = 10.0) -> r.Diagnosis:
+        """Examine the daemon and all that it needs: what is wrong, and what to do. Each check takes at most
+        ``timeout_seconds``.
+
+        Needs the role admin.
+        """
+        return await self._request("doctor", p.Doctor(timeout_seconds=timeout_seconds), r.Diagnosis)
+
     def watch(
         self,
         *,

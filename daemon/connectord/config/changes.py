@@ -48,6 +48,12 @@ class ConfigDiff:
     other: tuple[Change, ...] = ()
     restart_required: tuple[str, ...] = ()
 
+    def keys(self) -> list[str]:
+        """Everything that differs, by its key: whole systems first."""
+        keys = [f"systems.{name}" for name in (*self.added, *self.removed)]
+        keys += [f"systems.{name}.{change.key}" for name, changes in self.changed.items() for change in changes]
+        return keys + [change.key for change in self.other]
+
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.changed or self.other)
 

@@ -21,7 +21,7 @@ from connectord.config.retries import read_retry
 from connectord.config.secrets import Secrets
 from connectord.config.service import read_callbacks, read_daemon
 from connectord.config.systems import SystemsReader
-from connectord.config.tables import Problems, Table
+from connectord.config.tables import Asked, Problems, Table
 from connectord.config.values import Config
 from connectord.errors import ConfigurationRefused, Problem
 from connectord.extensions import Notifier
@@ -69,13 +69,15 @@ def load_config(
     text: bytes | None = None,
     name: str | None = None,
     notifiers: Mapping[str, type[Notifier]] = MappingProxyType({}),
+    asked: list[Asked] | None = None,
 ) -> Config:
     """The configuration in the file at ``path`` or, where ``text`` is given, in a text as if it stood there.
 
     ``name`` is what problems call it; the path if left out. ``adapters`` are the ones that systems may use, by name,
     and ``notifiers`` the ways to owners that plugins brought;
     ``environ`` gives ``STATE_DIRECTORY``, ``RUNTIME_DIRECTORY``, ``CREDENTIALS_DIRECTORY`` and the variables that
-    secrets name. Raises :class:`ConfigurationRefused` with every problem at once, in the order of their lines; a syntax
+    secrets name. ``asked`` takes every key that is known.
+    Raises :class:`ConfigurationRefused` with every problem at once, in the order of their lines; a syntax
     error hides the others. A problem of the file as a whole has the key ``file``, one of TOML's syntax the key
     ``syntax``.
     """
@@ -83,7 +85,7 @@ def load_config(
     shown = path if name is None else Path(name)
     document = _decode(shown, content)
     values = _parse(shown, document)
-    problems = Problems(str(shown), find_lines(document))
+    problems = Problems(str(shown), find_lines(document), asked)
     secrets = Secrets(environ, problems)
     root = Table(values, (), problems)
 

@@ -7,15 +7,28 @@ never a number.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from connectord.config.durations import TEN_YEARS_MS, format_duration, parse_duration
 from connectord.config.tables import shown, suggestion
 
 S = TypeVar("S", bound=str)
 T = TypeVar("T")
+R = TypeVar("R", covariant=True)
 
 LONGEST_TEXT = 4_096
+
+
+class Reader(Generic[R]):
+    """A reader that can say what it takes, for the reference. ``show`` writes a value as it stands in the file."""
+
+    def __init__(self, read: Callable[[object], R], takes: str, show: Callable[[int], str] | None = None) -> None:
+        self._read = read
+        self.takes = takes
+        self.show = show
+
+    def __call__(self, value: object) -> R:
+        return self._read(value)
 
 
 def boolean(value: object) -> bool:
@@ -25,7 +38,7 @@ def boolean(value: object) -> bool:
     raise ValueError(f"must be true or false, not {shown(value)}")
 
 
-def whole_number(minimum: int, maximum: int) -> Callable[[object], int]:
+def whole_number(minimum: int, maximum: int) -> Reader[int]:
     """A reader of whole numbers from ``minimum`` to ``maximum``."""
 
     def read(value: object) -> int:
@@ -33,10 +46,10 @@ def whole_number(minimum: int, maximum: int) -> Callable[[object], int]:
             return value
         raise ValueError(f"must be a whole number from {minimum} to {maximum}, not {shown(value)}")
 
-    return read
+    return Reader(read, f"a whole number from {minimum} to {maximum}")
 
 
-def number(minimum: float, maximum: float) -> Callable[[object], float]:
+def number(minimum: float, maximum: float) -> Reader[float]:
     """A reader of numbers from ``minimum`` to ``maximum``; nan is none."""
 
     def read(value: object) -> float:
@@ -44,10 +57,10 @@ def number(minimum: float, maximum: float) -> Callable[[object], float]:
             return float(value)
         raise ValueError(f"must be a number from {minimum:g} to {maximum:g}, not {shown(value)}")
 
-    return read
+    return Reader(read, f"a number from {minimum:g} to {maximum:g}")
 
 
-def choice(*words: S) -> Callable[[object], S]:
+def choice(*words: S) -> Reader[S]:
     """A reader of one of ``words``."""
 
     def read(value: object) -> S:
@@ -59,7 +72,7 @@ def choice(*words: S) -> Callable[[object], S]:
         hint = f"; {hint}" if hint.startswith("did") else ""
         raise ValueError(f"must be one of {listed}, not {shown(value)}{hint}")
 
-    return read
+    return Reader(read, "one of " + ", ".join(f'"{word}"' for word in words))
 
 
 def text(value: object) -> str:
@@ -78,7 +91,7 @@ def text(value: object) -> str:
     return str(value)  # a plain one, also of a secret
 
 
-def duration(*, minimum_ms: int = 1, maximum_ms: int = TEN_YEARS_MS) -> Callable[[object], int]:
+def duration(*, minimum_ms: int = 1, maximum_ms: int = TEN_YEARS_MS) -> Reader[int]:
     """A reader of durations from ``minimum_ms`` to ``maximum_ms``, in milliseconds."""
 
     def read(value: object) -> int:
@@ -93,7 +106,8 @@ def duration(*, minimum_ms: int = 1, maximum_ms: int = TEN_YEARS_MS) -> Callable
             raise ValueError(f'must be at most "{format_duration(maximum_ms)}", not {shown(value)}')
         return milliseconds
 
-    return read
+    range_text = f"{format_duration(minimum_ms)} to {format_duration(maximum_ms)}"
+    return Reader(read, f"a duration, {range_text}", format_duration)
 
 
 def parsed(parse: Callable[[str], T]) -> Callable[[object], T]:

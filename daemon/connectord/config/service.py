@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from connectord.config.addresses import default_public_url, is_unspecified, parse_bind, parse_http_url
-from connectord.config.scalars import choice, duration, parsed, text
+from connectord.config.scalars import Reader, choice, duration, parsed, text
 from connectord.config.tables import Table
 from connectord.config.values import (
     DEFAULT_DRAIN_MS,
@@ -25,8 +25,8 @@ _LONGEST_SOCKET_PATH = 107
 
 SHORTEST_LOOP_WARNING_MS = 10
 
-_log_format: Callable[[object], LogFormat] = choice("json", "console")
-_log_level: Callable[[object], LogLevel] = choice("debug", "info", "warning", "error")
+_log_format: Reader[LogFormat] = choice("json", "console")
+_log_level: Reader[LogLevel] = choice("debug", "info", "warning", "error")
 
 
 def read_daemon(table: Table, directory: Path, environ: Mapping[str, str]) -> DaemonSettings:
@@ -45,7 +45,7 @@ def read_daemon(table: Table, directory: Path, environ: Mapping[str, str]) -> Da
 
     settings = DaemonSettings(
         state_directory=table.read("state_directory", path, default_state_directory(environ)),
-        control_socket=table.read("control_socket", socket_path, default_control_socket(environ)),
+        control_socket=table.read("control_socket", socket_path, Path(default_control_socket(environ))),
         log_format=table.read("log_format", _log_format, "json"),
         log_level=table.read("log_level", _log_level, "info"),
         drain_ms=table.read("drain", duration(), DEFAULT_DRAIN_MS),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from connectord.adapters import Adapter, AdapterSettings
 from connectord.config.allocations import AllocationReader
 from connectord.config.asking import read_healthcheck, read_poll
 from connectord.config.rates import parse_rate
 from connectord.config.retries import read_retry
-from connectord.config.scalars import boolean, choice, duration, parsed, text, whole_number
+from connectord.config.scalars import Reader, boolean, choice, duration, parsed, text, whole_number
 from connectord.config.secrets import Secrets
 from connectord.config.settings import read_settings
 from connectord.config.tables import Problems, Table, shown, suggestion
@@ -21,7 +21,7 @@ HIGHEST_CONCURRENCY = 1_000
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _DEFAULTS = Policy()
-_on_timeout: Callable[[object], OnTimeout] = choice("todo", "close")
+_on_timeout: Reader[OnTimeout] = choice("todo", "close")
 
 
 class SystemsReader:

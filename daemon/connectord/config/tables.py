@@ -6,6 +6,7 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from connectord.config.positions import KeyPath
@@ -18,13 +19,23 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _LONGEST_SHOWN = 80
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A key that the file may have, what reads it, and what stands for it where it is left out."""
+
+    path: KeyPath
+    parse: Callable[[object], object]
+    default: object
+
+
 class Problems:
     """Collects what is wrong with one file.
 
     ``lines`` are the lines of its keys as :func:`connectord.config.positions.find_lines` gives them.
     """
 
-    def __init__(self, file: str, lines: Mapping[KeyPath, int]) -> None:
+    def __init__(self, file: str, lines: Mapping[KeyPath, int], asked: list[Asked] | None = None) -> None:
+        self._asked = asked
         self._file = file
         self._lines = lines
         self._found: list[Problem] = []
@@ -34,6 +45,11 @@ class Problems:
         """Record a problem at ``path``; a key that is not in the file is said to stand where its table does."""
         self._paths.add(path)
         self._found.append(Problem(self._file, self._line(path), dotted(path), message))
+
+    def note(self, path: KeyPath, parse: Callable[[object], object], default: object) -> None:
+        """A key that is known: kept where somebody wants to know all of them."""
+        if self._asked is not None:
+            self._asked.append(Asked(path, parse, default))
 
     def reported_within(self, path: KeyPath) -> bool:
         """Whether a problem at ``path`` or below it is already known."""
@@ -92,6 +108,7 @@ class Table:
         ``parse`` raises :class:`ValueError` with what the value must be.
         """
         self._known.append(key)
+        self._problems.note(self.at(key), parse, default)
         if key not in self.values or not self.sound(key):
             return default
         try:
@@ -109,6 +126,7 @@ class Table:
     def read_each(self, key: str, parse: Callable[[object], T]) -> tuple[T, ...]:
         """What ``parse`` makes of each element of the array at ``key``, without the wrong ones."""
         self._known.append(key)
+        self._problems.note(self.at(key), parse, ())
         elements = self.values.get(key, [])
         if not isinstance(elements, list):
             self.problem(key, 'must be an array, such as ["..."]')

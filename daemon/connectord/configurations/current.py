@@ -31,6 +31,17 @@ class Candidate:
     plugins: PluginSet
 
 
+@dataclass(frozen=True, slots=True)
+class OnDisk:
+    """The plugins that are installed now, the keys of the file that differ from what is in force, and what is wrong
+    with the file.
+    """
+
+    plugins: PluginSet
+    keys: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
 class PluginSource(Protocol):
     """Where the plugins are."""
 
@@ -170,6 +181,16 @@ class Configurations:
             problems=problems,
             text="\n".join(lines),
         )
+
+    async def compare_with_file(self) -> OnDisk:
+        """How what is on disk differs from what is in force."""
+        try:
+            candidate = await self.load(None)
+        except NotFound:
+            return OnDisk(self._plugins.plugins)
+        except ConfigurationRefused as error:
+            return OnDisk(self._plugins.plugins, problems=error.problems)
+        return OnDisk(candidate.plugins, tuple(candidate.changes.keys()))
 
     def _source(self) -> Path:
         if self.running.source is None:

@@ -6,11 +6,13 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from connectord.errors import DaemonUnreachable, RequestFailed
+
+_PIECE_SECONDS = 0.2
 
 
 class Notification(NamedTuple):
@@ -24,11 +26,19 @@ class Notification(NamedTuple):
 class ControlClient:
     """One connection to the daemon; a context manager.
 
-    It connects on entering, and raises DaemonUnreachable if nobody is there.
+    It connects on entering, and raises DaemonUnreachable if nobody is there. While an answer is awaited,
+    ``while_waiting`` is called a few times a second with the seconds that it takes already, and once with 0 at the end.
     """
 
-    def __init__(self, path: str | os.PathLike[str], timeout_seconds: float = 30) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        timeout_seconds: float = 30,
+        *,
+        while_waiting: Callable[[float], object] | None = None,
+    ) -> None:
         self.path = os.fspath(path)
+        self._while_waiting = while_waiting
         self.timeout_seconds = timeout_seconds
         self._socket: socket.socket | None = None
         self._buffer = bytearray()
@@ -114,7 +124,11 @@ class ControlClient:
 
     def _receive(self, timeout: float | None) -> tuple[dict[str, Any], str]:
         try:
-            line = self._line(timeout)
+            # a stream of notifications has no end that one would wait for
+            if self._while_waiting is None or timeout is None:
+                line = self._line(timeout)
+            else:
+                line = self._line_in_pieces(timeout, self._while_waiting)
         except TimeoutError as error:
             raise DaemonUnreachable(f"no answer from {self.path} within {timeout:g} s") from error
         return self._message(line)
@@ -143,6 +157,21 @@ class ControlClient:
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
         return line
+
+    def _line_in_pieces(self, timeout: float, tell: Callable[[float], object]) -> bytes:
+        began = time.monotonic()
+        waited = 0.0
+        try:
+            while waited < timeout:
+                try:
+                    return self._line(min(_PIECE_SECONDS, timeout - waited))
+                except TimeoutError:
+                    waited = time.monotonic() - began
+                    tell(waited)
+            raise TimeoutError
+        finally:
+            if waited:
+                tell(0.0)
 
     def _message(self, line: bytes) -> tuple[dict[str, Any], str]:
         try:

@@ -214,6 +214,12 @@ class Watch(Params, frozen=True):
     after: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
 
 
+class Doctor(Params, frozen=True):
+    """Examine the daemon and all that it needs; each check for at most ``timeout_seconds``, all at the same time."""
+
+    timeout_seconds: Annotated[float, msgspec.Meta(ge=0.5, le=300)] = 10.0
+
+
 class Shutdown(Params, frozen=True):
     """``now`` does not wait for the attempts under way."""
 

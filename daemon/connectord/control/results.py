@@ -354,8 +354,38 @@ class LoopBlock(Result, frozen=True, kw_only=True):
     system: str | None
 
 
+class Trouble(Result, frozen=True, kw_only=True):
+    """Something is not well. ``serious``: work stands still or soon will. ``command`` looks into it or mends it."""
+
+    serious: bool
+    about: str
+    """a system's name, or store, owners, daemon"""
+    words: str
+    command: str | None
+
+
+class Ages(Result, frozen=True, kw_only=True):
+    """When the oldest action of each live state was submitted, and since when the longest-due one is due."""
+
+    pending: Time | None
+    attempting: Time | None
+    waiting: Time | None
+    todo: Time | None
+    in_progress: Time | None
+    due_since: Time | None
+    """null where nothing is due yet"""
+
+
+class StoreSize(Result, frozen=True, kw_only=True):
+    """How large the database and its write-ahead log are, and what is left on their disk for the daemon's user."""
+
+    database_bytes: int
+    wal_bytes: int
+    free_bytes: int
+
+
 class Status(Result, frozen=True, kw_only=True):
-    """The daemon as a whole."""
+    """The daemon as a whole. ``verdict`` says whether it is well, ``troubles`` why not, the serious ones first."""
 
     version: str
     pid: int
@@ -377,6 +407,12 @@ class Status(Result, frozen=True, kw_only=True):
     """the longest time that the event loop did not come round, since the start; to within a quarter of loop_warning"""
     plugins: list[str] = []
     """the plugins that are loaded, with their versions"""
+    verdict: Literal["well", "degraded", "not_well"] = "well"
+    troubles: list[Trouble] = []
+    by_system: list[System] = []
+    """as ``systems`` has them"""
+    oldest: Ages | None = None
+    store: StoreSize | None = None
 
 
 class Queue(Result, frozen=True, kw_only=True):
@@ -521,6 +557,26 @@ class ConfigDifference(Result, frozen=True, kw_only=True):
     other: list[KeyChange] | None
     problems: list[str]
     text: str
+
+
+class Finding(Result, frozen=True, kw_only=True):
+    """What one check of ``doctor`` saw, and what to do; ``about`` is a system's name, or null."""
+
+    check: str
+    """configuration, permissions, disk, clock, database, plugins, limits, reachability, certificates or leftovers"""
+    about: str | None
+    level: Literal["ok", "warning", "error"]
+    seen: str
+    advice: str | None
+    """null where all is right"""
+
+
+class Diagnosis(Result, frozen=True, kw_only=True):
+    """Everything that ``doctor`` found, in the order of its checks."""
+
+    findings: list[Finding]
+    errors: int
+    warnings: int
 
 
 class Stopping(Result, frozen=True, kw_only=True):

@@ -50,6 +50,7 @@ SIGNATURES: dict[str, Signature] = {
     "config_show": Signature(_ADMIN, p.ConfigShow, r.ConfigText),
     "config_diff": Signature(_ADMIN, p.ConfigDiff, r.ConfigDifference),
     "status": Signature(_VIEWER, p.Nothing, r.Status),
+    "doctor": Signature(_ADMIN, p.Doctor, r.Diagnosis),
     "watch": Signature(_VIEWER, p.Watch, None),
     "shutdown": Signature(_ADMIN, p.Shutdown, r.Stopping),
 }

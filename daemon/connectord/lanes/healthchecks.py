@@ -30,7 +30,16 @@ async def check_health(context: LaneContext, instance: Instance) -> None:
         told_at = max(told_at, health.reached_at or -math.inf)
 
 
-async def _check(context: LaneContext, instance: Instance, limit_seconds: float) -> None:
+async def ask_now(context: LaneContext, instance: Instance, limit_seconds: float) -> str | None:
+    """Check out of turn, for a person who asks: why the system was not reached, in words; None where it was."""
+    instance.begin_call()
+    try:
+        return await _check(context, instance, limit_seconds)
+    finally:
+        instance.end_call()
+
+
+async def _check(context: LaneContext, instance: Instance, limit_seconds: float) -> str | None:
     trouble = await call_adapter(
         instance.adapter.healthcheck,
         lambda answer: None,
@@ -42,5 +51,6 @@ async def _check(context: LaneContext, instance: Instance, limit_seconds: float)
     if isinstance(trouble, Trouble):
         context.health.failed(trouble.message)
         log.warning("healthcheck failed", system=context.name, error=trouble.message)
-    else:
-        context.health.reached(context.clock.now_ms())
+        return trouble.message
+    context.health.reached(context.clock.now_ms())
+    return None

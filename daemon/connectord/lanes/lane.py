@@ -22,7 +22,7 @@ from connectord.lanes.admission import Admission
 from connectord.lanes.claiming import Claims
 from connectord.lanes.context import LaneContext
 from connectord.lanes.health import Health
-from connectord.lanes.healthchecks import check_health
+from connectord.lanes.healthchecks import ask_now, check_health
 from connectord.lanes.instances import Instance, open_instance, retire_instance
 from connectord.lanes.listening import listen
 from connectord.lanes.overdue import abandon_overdue
@@ -114,6 +114,18 @@ class Lane:
     def adapter_module(self) -> str:
         """The module that the adapter's code stands in."""
         return self._context.adapter_class.__module__
+
+    @property
+    def checks_health(self) -> bool:
+        """Whether its system can be asked just now whether it is there."""
+        return self._instance is not None and self._offers("healthcheck")
+
+    async def check_now(self, limit_seconds: float) -> str | None:
+        """Ask the system whether it is there: why not, in words. None where it is, or where it cannot be asked."""
+        instance = self._instance
+        if instance is None or not self._offers("healthcheck"):
+            return None
+        return await ask_now(self._context, instance, min(limit_seconds, self._context.limit_seconds))
 
     def reader(self) -> Adapter:
         """An adapter instance for reading callbacks; it is never opened."""

@@ -425,6 +425,21 @@ class WriteStore(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What an admin asks first, found in a few steps however many actions there are. Times are milliseconds.
+
+    ``oldest`` has when the oldest action of each live state was submitted, ``due`` when the first pending one of each
+    system is, or was, due. ``free_bytes`` is what is left on the disk for the daemon's user.
+    """
+
+    oldest: Mapping[str, int]
+    due: Mapping[str, int]
+    database_bytes: int
+    wal_bytes: int
+    free_bytes: int
+
+
 class ReadStore(Protocol):
     """The readers' side of a store: sees what is committed, and never delays the writer."""
 
@@ -450,4 +465,5 @@ class ReadStore(Protocol):
     def rerun_selection(self, filters: Filters, limit: int) -> Selection: ...
     def people_counts(self) -> Sequence[PeopleCount]: ...
     def backlog_ages(self, pending: Collection[str]) -> BacklogAges: ...
+    def glance(self, systems: Sequence[str]) -> Glance: ...
     def close(self) -> None: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from connectord.errors import StoreFailed
 from connectord.lifecycle.action import Action, State
 from connectord.lifecycle.circumstances import Story
 from connectord.store.base import (
@@ -20,6 +22,7 @@ from connectord.store.base import (
     ChangeFilters,
     ConfigRecord,
     Filters,
+    Glance,
     HistoryPage,
     HistoryRow,
     LateResponse,
@@ -81,6 +84,11 @@ _CLOSED_BY_LIMIT = (
 )
 _RETRYING = "a.state = 'pending' AND a.attempts > 0"
 _OF_PEOPLE = "a.state IN ('todo', 'in_progress')"
+_NEXT_DUE = "SELECT min(due_at) FROM actions INDEXED BY actions_due WHERE state = 'pending' AND system = ?"
+_OLDEST = (
+    "SELECT submitted_at FROM actions INDEXED BY actions_live "
+    "WHERE state = ? AND state <> 'closed' ORDER BY id LIMIT 1"
+)
 _PEOPLE_COUNTS = (
     "SELECT queue, user, state, count(*), min(todo_at) FROM actions INDEXED BY actions_people "
     "WHERE state IN ('todo', 'in_progress') GROUP BY queue, user, state"
@@ -119,6 +127,7 @@ class SqliteReader:
     """A :class:`connectord.store.base.ReadStore` on one read-only SQLite connection."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._connection = open_reader(path).conn
 
     def record(self, action_id: str) -> ActionRecord | None:
@@ -291,6 +300,22 @@ class SqliteReader:
         due = {system: row[0] for system in pending for row in self._all(_FIRST_DUE, system)}
         waiting = {system: since for system, since in self._all(_WAITING_SINCE) if since is not None}
         return BacklogAges(due, waiting)
+
+    def glance(self, systems: Sequence[str]) -> Glance:
+        oldest = {state.value: self._all(_OLDEST, state.value) for state in State if state is not State.CLOSED}
+        due = {system: self._all(_NEXT_DUE, system)[0][0] for system in systems}
+        wal = self._path.with_name(f"{self._path.name}-wal")
+        try:
+            sizes = (self._path.stat().st_size, wal.stat().st_size if wal.exists() else 0)
+            disk = os.statvfs(self._path)
+        except OSError as error:
+            raise StoreFailed(f"the store failed: {error}") from error
+        return Glance(
+            {state: rows[0][0] for state, rows in oldest.items() if rows},
+            {system: at for system, at in due.items() if at is not None},
+            *sizes,
+            disk.f_bavail * disk.f_frsize,
+        )
 
     def close(self) -> None:
         self._connection.close()

@@ -236,6 +236,9 @@ class FakeSystem:
     async def _respond(self, request: Request) -> Answer:
         if self.answer is not None:
             return self.answer(request)
+        if request.method == "HEAD":
+            # somebody looks whether there is anybody: connectorctl doctor
+            return Answer(405)
         status, document = await self._answer(request.target, dict(request.headers), request.json())
         return Answer.of_json(document, status) if document is not None else Answer(status)
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 from connectord.cli import rendering
+from connectord.cli.progress import show_waiting
 from connectord.control.client import ControlClient
 from connectord.errors import RequestFailed
 
 
 def complain(text: str) -> None:
-    """As :func:`call`, on a connection that is there; ``as_json`` prints the answer unchanged."""
     """Say on stderr what went wrong."""
     click.echo(f"connectorctl: {rendering.clean(text)}", err=True)
 
@@ -36,7 +36,8 @@ def present(**params: Any) -> dict[str, Any]:
 
 def connect(timeout_seconds: float = 30) -> ControlClient:
     """A connection to the daemon that ``--socket`` names; a context manager."""
-    return ControlClient(click.get_current_context().find_root().obj, timeout_seconds)
+    path = click.get_current_context().find_root().obj
+    return ControlClient(path, timeout_seconds, while_waiting=show_waiting if sys.stderr.isatty() else None)
 
 
 def paged(render: Callable[[Any], str]) -> Callable[[Any], str]:
@@ -51,12 +52,6 @@ def paged(render: Callable[[Any], str]) -> Callable[[Any], str]:
     return render_page
 
 
-def alarming(line: str) -> str:
-    """A line that stands out on a terminal."""
-    # where it is no terminal, click leaves the colours out by itself
-    return line if os.environ.get("NO_COLOR") else click.style(line, fg="red", bold=True)
-
-
 def call(method: str, params: dict[str, Any], as_json: bool, render: Callable[[Any], str]) -> None:
     """Call a method on a connection of its own, and print what ``render`` makes of the answer."""
     with connect() as client:
@@ -66,6 +61,7 @@ def call(method: str, params: dict[str, Any], as_json: bool, render: Callable[[A
 def call_on(
     client: ControlClient, method: str, params: dict[str, Any], as_json: bool, render: Callable[[Any], str]
 ) -> None:
+    """As :func:`call`, on a connection that is there; ``as_json`` prints the answer unchanged."""
     click.echo(client.raw_call(method, params) if as_json else render(client.call(method, params)))
 
 

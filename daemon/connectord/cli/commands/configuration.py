@@ -9,16 +9,24 @@ from typing import Any
 
 import click
 
-from connectord.cli import rendering
+from connectord.cli import candidates, rendering
 from connectord.cli.commands.calling import call, complain, connect, present
 from connectord.cli.commands.group import cli, command, subcommand
 from connectord.cli.effects import EffectListing
+from connectord.cli.groups import Commands
+from connectord.cli.progress import Progress
 from connectord.control.client import ControlClient
 
 
 @command("reload", "reload --plan")
 @click.option("--plan", is_flag=True, help="Only say what it would do, and to which actions.")
-@click.option("--to", type=click.IntRange(min=1), metavar="VERSION", help="Go back to an older version's text.")
+@click.option(
+    "--to",
+    type=click.IntRange(min=1),
+    metavar="VERSION",
+    help="Go back to an older version's text.",
+    shell_complete=candidates.versions,
+)
 @click.option("--all", "list_all", is_flag=True, help="List every action concerned, not only some of each kind.")
 def reload(plan: bool, to: int | None, list_all: bool, as_json: bool) -> None:
     """Apply connectord.toml, or the text of an older version.
@@ -37,10 +45,14 @@ def reload(plan: bool, to: int | None, list_all: bool, as_json: bool) -> None:
             return
         result = client.call("reload", params)
         click.echo(rendering.plan_text(result))
-        listing = EffectListing(result["plan"]["actions"], list_all=list_all)
-        for line in _effect_pages(client, params):
-            if listing.add(json.loads(line)["effects"]):
-                break
+        counts = result["plan"]["actions"]
+        listing = EffectListing(counts, list_all=list_all)
+        with Progress("looking for the actions", sum(counts.values())) as progress:
+            for line in _effect_pages(client, params):
+                effects = json.loads(line)["effects"]
+                progress.advance(len(effects))
+                if listing.add(effects):
+                    break
         if text := listing.text():
             click.echo(f"\n{text}")
     if to is not None and not plan:
@@ -61,7 +73,7 @@ def _effect_pages(client: ControlClient, params: dict[str, Any]) -> Iterator[str
             return
 
 
-@cli.group("config", epilog="Example: connectorctl config history")
+@cli.group("config", cls=Commands, epilog="Example: connectorctl config history")
 def config() -> None:
     """Look at the configurations that are and were in force."""
 
@@ -74,7 +86,7 @@ def config_history(limit: int | None, as_json: bool) -> None:
 
 
 @subcommand(config, "show", "config show 3")
-@click.argument("version", type=click.IntRange(min=1), required=False)
+@click.argument("version", type=click.IntRange(min=1), required=False, shell_complete=candidates.versions)
 def config_show(version: int | None, as_json: bool) -> None:
     """Print a version's text; of the one in force without VERSION.
 
@@ -88,8 +100,8 @@ def config_show(version: int | None, as_json: bool) -> None:
 
 
 @subcommand(config, "diff", "config diff 3 4")
-@click.argument("a", type=click.IntRange(min=1))
-@click.argument("b", type=click.IntRange(min=1))
+@click.argument("a", type=click.IntRange(min=1), shell_complete=candidates.versions)
+@click.argument("b", type=click.IntRange(min=1), shell_complete=candidates.versions)
 def config_diff(a: int, b: int, as_json: bool) -> None:
     """Show what has changed from version A to version B."""
     call("config_diff", {"a": a, "b": b}, as_json, rendering.config_diff_text)

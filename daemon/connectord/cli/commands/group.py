@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
+from connectord.cli.colours import no_color_option
 from connectord.cli.commands.calling import complain, say_refused
 from connectord.cli.commands.options import json_option
+from connectord.cli.groups import Commands
 from connectord.errors import DaemonUnreachable, RequestFailed
 from connectord.paths import default_control_socket
 
@@ -18,8 +20,12 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 EXIT_REFUSED = 1
 EXIT_NO_DAEMON = 3
 
+WITHOUT_DAEMON = (
+    "start it (connectord run), or name its socket with --socket or $CONNECTORD_SOCKET; connectorctl doctor says more"
+)
 
-class _Commands(click.Group):
+
+class _Commands(Commands):
     """A group that turns the daemon's refusals into exit codes."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -30,6 +36,7 @@ class _Commands(click.Group):
             ctx.exit(EXIT_REFUSED)
         except DaemonUnreachable as error:
             complain(str(error))
+            complain(WITHOUT_DAEMON)
             ctx.exit(EXIT_NO_DAEMON)
 
 
@@ -46,13 +53,14 @@ class _Commands(click.Group):
     type=click.Path(),
     help="The daemon's control socket.  [env: CONNECTORD_SOCKET]",
 )
+@no_color_option
 @click.pass_context
 def cli(ctx: click.Context, socket_path: str | None) -> None:
     """Look at and steer a running connectord.
 
     Exit codes: 0 done; 1 the daemon refused; 2 usage; 3 no daemon there.
     """
-    ctx.obj = socket_path or str(default_control_socket(os.environ))
+    ctx.obj = socket_path or default_control_socket(os.environ)
 
 
 def command(name: str, example: str) -> Callable[[Function], click.Command]:
@@ -70,3 +78,15 @@ def _command_of(group: click.Group, name: str, example: str) -> Callable[[Functi
         return group.command(name, epilog=f"Example: connectorctl {example}")(json_option(function))
 
     return decorate
+
+
+@cli.command("completion", epilog="Example: connectorctl completion bash > /etc/bash_completion.d/connectorctl")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script that makes a shell complete commands, options, ids and names.
+
+    Ids and names are asked of the running daemon. How to install the script stands in its first line.
+    """
+    from connectord.cli.completion import print_script
+
+    print_script(cli, "connectorctl", shell)

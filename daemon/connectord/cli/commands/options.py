@@ -10,6 +10,7 @@ import click
 
 from connectord.cli.times import parse_when
 
+STATES = click.Choice(["pending", "attempting", "waiting", "todo", "in_progress", "closed"])
 REASONS = click.Choice(["updated_by_integration", "timeout"])
 RESOLUTIONS = click.Choice(["done_successfully", "not_done_successfully"])
 

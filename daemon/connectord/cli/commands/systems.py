@@ -10,11 +10,17 @@ from typing import Any
 
 import click
 
-from connectord.cli import rendering
+from connectord import __version__
+from connectord.cli import candidates, rendering
 from connectord.cli.commands.calling import call, complain, connect, present
 from connectord.cli.commands.group import EXIT_NO_DAEMON, EXIT_REFUSED, command
-from connectord.cli.commands.options import parse_data
+from connectord.cli.commands.options import STATES, parse_data
+from connectord.cli.doctor_rendering import diagnosis_text
+from connectord.cli.status_rendering import status_screen
 from connectord.errors import DaemonUnreachable, RequestFailed
+
+DOCTOR_MARGIN_SECONDS = 30
+"""Beyond the time of one check: systems wait for each other where there are very many."""
 
 
 @command("systems", "systems")
@@ -24,14 +30,14 @@ def systems(as_json: bool) -> None:
 
 
 @command("pause", "pause billing")
-@click.argument("system")
+@click.argument("system", shell_complete=candidates.systems)
 def pause(system: str, as_json: bool) -> None:
     """Stop sending to a system."""
     call("pause", {"system": system}, as_json, lambda _: f"{rendering.clean(system)} is paused")
 
 
 @command("resume", "resume billing")
-@click.argument("system")
+@click.argument("system", shell_complete=candidates.systems)
 def resume(system: str, as_json: bool) -> None:
     """Go on sending to a system."""
     call("resume", {"system": system}, as_json, lambda _: f"{rendering.clean(system)} goes on")
@@ -39,8 +45,59 @@ def resume(system: str, as_json: bool) -> None:
 
 @command("status", "status --json")
 def status(as_json: bool) -> None:
-    """Show how the daemon is."""
-    call("status", {}, as_json, rendering.status_card)
+    """Say whether the daemon is well, and show how it is on one screen.
+
+    The first line is the answer: well, degraded and why, or not well and why. The lines below have the other reasons,
+    each with the command that looks into it.
+    """
+    call("status", {}, as_json, status_screen)
+
+
+@command("doctor", "doctor --all")
+@click.option("--all", "everything", is_flag=True, help="What is all right too.")
+@click.option(
+    "--timeout",
+    "seconds",
+    type=click.FloatRange(0.5, 300),
+    default=10.0,
+    metavar="SECONDS",
+    show_default=True,
+    help="How long each check may take; all of them run at the same time.",
+)
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(),
+    metavar="FILE",
+    help="Where no daemon answers: the configuration to examine, found as connectord run finds it.",
+)
+def doctor(everything: bool, seconds: float, config_file: str | None, as_json: bool) -> None:
+    """Examine the daemon and all that it needs, and say what to do about what is wrong.
+
+    Configuration, permissions, disk, clock, database, plugins, limits, whether each system can be reached, certificates
+    and what was left lying. It changes nothing. The daemon runs the checks; where none answers, those that the
+    configuration file is enough for are run here.
+
+    Exit codes: 0 no error, warnings perhaps; 1 an error was found, or the daemon refused.
+    """
+    try:
+        with connect(seconds + DOCTOR_MARGIN_SECONDS) as client:
+            answer = client.raw_call("doctor", {"timeout_seconds": seconds})
+            other = rendering.clean(client.call("status").get("version"))
+    except DaemonUnreachable as error:
+        from pathlib import Path
+
+        from connectord.cli.examining import examine_without_daemon  # the whole daemon's modules: only now
+
+        file = None if config_file is None else Path(config_file)
+        answer = examine_without_daemon(str(error), connect().path, file, seconds)
+        other = __version__
+    diagnosis = json.loads(answer)
+    click.echo(answer if as_json else diagnosis_text(diagnosis, everything=everything))
+    if other != __version__:
+        complain(f"this is connectorctl {__version__}, but the daemon is {other}: restart it with the new version")
+    if diagnosis["errors"]:
+        sys.exit(EXIT_REFUSED)
 
 
 @command("call", """call acme.report '{"since": "2026-11-01"}'""")
@@ -58,10 +115,10 @@ def call_method(method: str, params: Any, as_json: bool) -> None:
 
 
 @command("watch", "watch --system billing --after 1200")
-@click.option("--id", metavar="ID", help="Only of this action.")
-@click.option("--system", metavar="S", help="Only of this system's actions.")
-@click.option("--case", metavar="ID", help="Only of this case's actions.")
-@click.option("--state", metavar="S", help="Only what comes to this state.")
+@click.option("--id", metavar="ID", help="Only of this action.", shell_complete=candidates.ids())
+@click.option("--system", metavar="S", help="Only of this system's actions.", shell_complete=candidates.systems)
+@click.option("--case", metavar="ID", help="Only of this case's actions.", shell_complete=candidates.cases)
+@click.option("--state", type=STATES, metavar="S", help="Only what comes to this state.")
 @click.option("--after", type=click.IntRange(min=0), metavar="SEQ", help="First everything after this number.")
 def watch(as_json: bool, after: int | None, **filters: Any) -> None:
     """Print every change as it happens, until Ctrl-C.

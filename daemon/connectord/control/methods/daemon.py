@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from connectord.control import params as p
 from connectord.control import results as r
 from connectord.control.methods.base import Call, Caller, MethodGroup, Notify
+from connectord.control.verdict import with_verdict
 from connectord.control.views import event_view
 from connectord.errors import NotFound
 from connectord.store.base import ChangeFilters, HistoryPage
@@ -23,6 +24,7 @@ class DaemonMethods(MethodGroup):
             "pause": self._pause,
             "resume": self._resume,
             "status": self._status,
+            "doctor": self._doctor,
             "watch": self._watch,
             "shutdown": self._shutdown,
         }
@@ -43,7 +45,13 @@ class DaemonMethods(MethodGroup):
         return next(view for view in self._services.systems_view() if view.name == system)
 
     async def _status(self, params: p.Nothing, caller: Caller, notify: Notify) -> r.Status:
-        return self._services.status_view()
+        status = self._services.status_view()
+        systems = self._services.systems_view()
+        glance = await self._services.read(lambda store: store.glance([system.name for system in systems]))
+        return with_verdict(status, systems, glance, self._services.now_ms())
+
+    async def _doctor(self, params: p.Doctor, caller: Caller, notify: Notify) -> r.Diagnosis:
+        return await self._services.examine(params.timeout_seconds)
 
     async def _watch(self, params: p.Watch, caller: Caller, notify: Notify) -> None:
         wanted = params.filters or p.WatchFilters()
