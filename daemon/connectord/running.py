@@ -11,6 +11,7 @@ from types import FrameType
 import structlog
 import trio
 
+from connectord.callers import SIGNAL
 from connectord.config import Config, find_config, load_config
 from connectord.errors import ConfigurationRefused, ConnectordError, RequestError, StoreFull
 from connectord.guards.culprits import Packages
@@ -91,7 +92,7 @@ async def watch_signals(daemon: Daemon) -> None:
                 daemon.request_stop(now=False)
                 continue
             try:
-                await daemon.reload(plan=False, who="signal")
+                await daemon.reload(SIGNAL, plan=False)
             except ConfigurationRefused as error:
                 log.error("reload refused: nothing was changed", problems=[str(item) for item in error.problems])
             except (RequestError, StoreFull) as error:

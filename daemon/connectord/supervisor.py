@@ -23,11 +23,12 @@ from connectord import __version__, systemd
 from connectord.adapters import Adapter, Network
 from connectord.callback_handler import CallbackTaker
 from connectord.callbacks import TokenKey, open_callback_listeners, serve_callbacks
+from connectord.callers import Caller, Role
 from connectord.clock import Clock, SystemClock
 from connectord.config import Config, ConfigDiff, SystemConfig
 from connectord.configurations import Configurations
 from connectord.control import results as r
-from connectord.control.methods import Caller, Methods
+from connectord.control.methods import Methods
 from connectord.control.peers import Peer, role_of
 from connectord.control.server import open_control_listener, serve_control
 from connectord.hosting import PluginHost
@@ -233,6 +234,11 @@ class Daemon:
             self.end_in_time(now=True)
         self._stop.set()
 
+    def stop_for(self, caller: Caller, *, now: bool) -> None:
+        """:meth:`request_stop` on behalf of an admin."""
+        caller.require(Role.ADMIN, "shutdown")
+        self.request_stop(now=now)
+
     def end_in_time(self, *, now: bool) -> None:
         """Whatever a plugin does: see that the process ends after the drain and a grace."""
         drain_seconds = 0.0 if now else self.config.daemon.drain_ms / 1000
@@ -245,11 +251,13 @@ class Daemon:
         """The configuration that is in force."""
         return self.configurations.running
 
-    async def reload(self, *, plan: bool, to: int | None = None, who: str) -> r.Reload:
+    async def reload(self, caller: Caller, *, plan: bool, to: int | None = None) -> r.Reload:
         """Apply connectord.toml anew, or the text of version ``to``: all or nothing. ``plan`` only says what would be.
 
-        Raises :class:`connectord.errors.ConfigurationRefused` or ``NotFound``; then nothing was changed.
+        Raises :class:`connectord.errors.ConfigurationRefused`, ``NotFound`` or, for anybody but an admin,
+        ``NotAllowed``; then nothing was changed.
         """
+        caller.require(Role.ADMIN, "reload")
         if plan:
             # looking changes nothing, so it waits for nobody
             candidate = await self.configurations.load(to)
@@ -259,7 +267,7 @@ class Daemon:
         async with self._reloading:
             systemd.notify_reloading()
             try:
-                return await self._reload(to, who)
+                return await self._reload(to, caller.name)
             finally:
                 systemd.notify("READY=1")
 
@@ -285,20 +293,25 @@ class Daemon:
         counts = await self.configurations.count_effects(closed)
         return r.Reload(applied=True, version=version, plan=self.configurations.outcome(candidate, counts))
 
-    async def reload_effects(self, *, plan: bool, to: int | None, after: str | None, limit: int) -> r.EffectPage:
-        """Which actions the last reload concerned or, with ``plan``, which ones the next would."""
+    async def reload_effects(
+        self, caller: Caller, *, plan: bool, to: int | None, after: str | None, limit: int
+    ) -> r.EffectPage:
+        """Which actions the last reload concerned or, with ``plan``, which ones the next would; for admins."""
+        caller.require(Role.ADMIN, "reload_effects")
         return await self.configurations.effects(plan=plan, to=to, after=after, limit=limit)
 
     async def config_history(self, *, before: int | None, limit: int) -> r.ConfigVersions:
         """The configurations that were in force, the newest first."""
         return await self.configurations.history(before=before, limit=limit)
 
-    async def config_show(self, version: int | None) -> r.ConfigText:
-        """One configuration's text."""
+    async def config_show(self, caller: Caller, version: int | None) -> r.ConfigText:
+        """One configuration's text; for admins."""
+        caller.require(Role.ADMIN, "config_show")
         return await self.configurations.show(version)
 
-    async def config_diff(self, a: int, b: int) -> r.ConfigDifference:
-        """What has changed from version ``a`` to ``b``."""
+    async def config_diff(self, caller: Caller, a: int, b: int) -> r.ConfigDifference:
+        """What has changed from version ``a`` to ``b``; for admins."""
+        caller.require(Role.ADMIN, "config_diff")
         return await self.configurations.difference(a, b)
 
     def _apply(self, new: Config, changes: ConfigDiff, version: int) -> None:
@@ -378,11 +391,12 @@ class Daemon:
         """Whether a person has stopped the system's lane."""
         return system in self._paused
 
-    async def pause(self, system: str, paused: bool, who: str) -> None:
-        """Stop a system's lane, or let it go on; kept over restarts."""
-        await self.ledger.perform_at_once(SetPaused(system, paused, who))
+    async def pause(self, system: str, paused: bool, caller: Caller) -> None:
+        """Stop a system's lane, or let it go on, on behalf of an admin; kept over restarts."""
+        caller.require(Role.ADMIN, "pause" if paused else "resume")
+        await self.ledger.perform_at_once(SetPaused(system, paused, caller.name))
         if paused:
-            self._paused[system] = who
+            self._paused[system] = caller.name
         else:
             self._paused.pop(system, None)
         lane = self.lanes.get(system)
@@ -410,11 +424,15 @@ class Daemon:
         """What case owners still have to be told; costs no look into the store."""
         return backlog_view(self.ledger, self._notifier.channel)
 
-    async def retry_notifications(self, who: str) -> int:
-        """Make every undelivered notification due now, and try the channel at once; how many there are."""
+    async def retry_notifications(self, caller: Caller) -> int:
+        """Make every undelivered notification due now, and try the channel at once; how many there are.
+
+        On behalf of an operator.
+        """
+        caller.require(Role.OPERATOR, "notifications_retry")
         count = await self.ledger.hasten_notifications()
         self._notifier.retry()
-        log.info("notifications made due", who=who, count=count)
+        log.info("notifications made due", who=caller.name, count=count)
         return count
 
     def status_view(self) -> r.Status:

@@ -15,6 +15,7 @@ import structlog
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from connectord.callers import Caller, Role
 from connectord.clock import Alarm, Clock
 from connectord.errors import Overloaded, RequestError, StoreError, StoreFailed, StoreFull
 from connectord.ledger import asking
@@ -227,6 +228,26 @@ class Ledger:
     async def apply(self, action_id: str, event: Event, who: str, note: str | None = None) -> Transition:
         """Let an event happen to an action. Raises :class:`NotFound`, :class:`Refused`, :class:`Overloaded`."""
         return cast("Transition", await self.perform_at_once(op.Apply(action_id, event, who, note)))
+
+    async def submit_for(self, caller: Caller, submissions: Sequence[Submission]) -> list[Action]:
+        """:meth:`submit` on behalf of an operator. Raises :class:`NotAllowed`, too."""
+        caller.require(Role.OPERATOR, "submitting an action")
+        return await self.submit(submissions, caller.name)
+
+    async def apply_for(self, caller: Caller, action_id: str, event: Event, note: str | None = None) -> Transition:
+        """:meth:`apply` on behalf of an operator. Raises :class:`NotAllowed`, too."""
+        caller.require(Role.OPERATOR, "changing an action")
+        return await self.apply(action_id, event, caller.name, note)
+
+    async def rerun_for(self, caller: Caller, ids: Sequence[str], *, once: bool, at_once: bool) -> list[Action]:
+        """New actions from closed ones, all or none, on behalf of an operator; ``once`` leaves out what was before.
+
+        Raises :class:`NotAllowed`, :class:`NotFound`, :class:`Refused`, :class:`StoreFull` and, with ``at_once``,
+        :class:`Overloaded` where the queue is full.
+        """
+        caller.require(Role.OPERATOR, "running actions again")
+        operation = op.Rerun(ids, caller.name, once)
+        return cast("list[Action]", await (self.perform_at_once(operation) if at_once else self.perform(operation)))
 
     async def report(self, action_id: str, event: Event, who: str) -> Transition | None:
         """Record what an attempt came to, whatever the disk says; None where it is refused."""

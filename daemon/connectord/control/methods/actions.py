@@ -45,7 +45,7 @@ class ActionMethods(MethodGroup):
                 raise NotFound(f"there is no system {item.system!r} in connectord.toml; configured are: {names}")
             due_at = None if item.due_at is None else parse_rfc3339(item.due_at, "due_at")
             submissions.append(Submission(item.system, item.case, item.owner, item.key, item.data or {}, due_at))
-        actions = await self._services.ledger.submit(submissions, caller.name)
+        actions = await self._services.ledger.submit_for(caller, submissions)
         return await self._views([action.id for action in actions])
 
     async def _list(self, params: p.List, caller: Caller, notify: Notify) -> r.ActionPage:
