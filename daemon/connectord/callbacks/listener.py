@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -12,14 +11,13 @@ import structlog
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from connectord.callbacks import answers
-from connectord.callbacks.connection import CallbackHandler, Connection, Service
-from connectord.callbacks.limits import BadTokens, Limits
+from connectord.callbacks.connection import CallbackHandler, Service
+from connectord.callbacks.door import Door
+from connectord.callbacks.limits import DEFAULTS, BadTokens, Limits
 from connectord.callbacks.tokens import TokenKey
 from connectord.errors import AddressUnusable
 
 _HIGHEST_PORT: Final = 65535
-_SECONDS_BETWEEN_WARNINGS: Final = 10.0
 
 _ADVICE: Final = {
     errno.EADDRINUSE: "another program listens there; stop it, or take another port",
@@ -53,7 +51,7 @@ async def serve_callbacks(
     *,
     key: TokenKey,
     handler: CallbackHandler,
-    limits: Limits | None = None,
+    limits: Callable[[], Limits] = DEFAULTS.in_force,
     now: Callable[[], float] = trio.current_time,
     drain: trio.Event | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
@@ -62,14 +60,13 @@ async def serve_callbacks(
 
     Once ``drain`` is set nothing more is accepted, idle connections are closed, and requests under way are answered
     with ``Connection: close``; it returns when the last of them is. How long a handler takes is the handler's affair:
-    whoever drains sets a deadline. ``now`` gives seconds for counting bad tokens. Out of file descriptors, it goes on
-    accepting when there are some again. Raises an
+    whoever drains sets a deadline. ``limits`` gives the limits in force, which may change; ``now`` gives seconds for
+    counting bad tokens. Out of file descriptors, it goes on accepting when there are some again. Raises an
     ExceptionGroup of OSError when a listener breaks for good.
     """
-    limits = limits or Limits()
     log: FilteringBoundLogger = structlog.get_logger("connectord.callbacks").bind()  # once: a lazy one binds per line
-    service = Service(key, handler, limits, BadTokens(limits.bad_tokens_per_minute, now), log)
-    door = _Door(service)
+    service = Service(key, handler, limits, BadTokens(now), log)
+    door = Door(service)
     async with trio.open_nursery() as connections:
         async with trio.open_nursery() as accepting:
 
@@ -84,53 +81,3 @@ async def serve_callbacks(
         service.draining = True
         for connection in service.connections:
             connection.drain()
-
-
-class _Door:
-    """Lets connections in, up to the limit."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._refused = 0
-        self._next_warning = float("-inf")
-
-    async def welcome(self, stream: trio.SocketStream) -> None:
-        """Serve one accepted connection. Nothing that goes wrong with it may end the listener."""
-        service = self._service
-        if len(service.connections) >= service.limits.max_connections:
-            await self._refuse(stream)
-            return
-        try:
-            address, port = stream.socket.getpeername()[:2]
-        except OSError:
-            return  # the peer is gone already
-        connection = Connection(stream, service, address=address, port=port)
-        service.connections.add(connection)
-        try:
-            await connection.serve()
-        except Exception as error:  # noqa: BLE001 - a bug, and it ends this connection only
-            # Without the error's message and without exc_info, as either could show the token.
-            service.log.error(
-                "callback_connection_failed",
-                error=type(error).__name__,
-                where="".join(traceback.format_tb(error.__traceback__)),
-            )
-        finally:
-            service.connections.discard(connection)
-
-    async def _refuse(self, stream: trio.SocketStream) -> None:
-        self._refused += 1
-        now = trio.current_time()
-        if now >= self._next_warning:  # a flood of connections must not become a flood of log lines
-            self._next_warning = now + _SECONDS_BETWEEN_WARNINGS
-            self._service.log.warning(
-                "callback_connections_exhausted",
-                limit=self._service.limits.max_connections,
-                refused_since_last=self._refused,
-            )
-            self._refused = 0
-        with trio.move_on_after(self._service.limits.write_timeout_seconds):
-            try:
-                await stream.send_all(answers.TOO_MANY_CONNECTIONS.closing)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return  # closed already, as it would be now
