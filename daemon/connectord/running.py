@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import resource
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +31,9 @@ ones looks at them again and again: about 50 us of processor time a request. Nea
 count of references; what forms cycles (exceptions with their tracebacks) waits a little longer.
 """
 
+MOST_DESCRIPTORS = 65_536
+"""How far the soft limit on file descriptors is raised: some old programs that plugins may run walk through them."""
+
 
 def run_daemon(config_file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Packages:
     """Run until stopped; the packages of the plugins, of which some may still have threads.
@@ -47,6 +51,7 @@ def run_daemon(config_file: Path | None, *, environ: Mapping[str, str], cwd: Pat
     for problem in plugins.problems:
         log.error("plugin not loaded", problem=problem)
     _tune_collector()
+    _raise_descriptor_limit()
     with hold_state_directory(config.daemon.state_directory) as lock:
         surroundings = Surroundings(
             adapters=plugins.adapters,
@@ -66,6 +71,14 @@ def run_daemon(config_file: Path | None, *, environ: Mapping[str, str], cwd: Pat
                 raise
             raise _first(known) from group
     return lambda: plugins.packages
+
+
+def _raise_descriptor_limit() -> None:
+    """As many file descriptors as this process may have: 1024, a usual soft limit, is less than busy systems need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _tune_collector() -> None:

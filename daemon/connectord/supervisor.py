@@ -22,10 +22,10 @@ import trio
 from connectord import __version__, systemd
 from connectord.adapters import Adapter, Network
 from connectord.callback_handler import CallbackTaker
-from connectord.callbacks import TokenKey, open_callback_listeners, serve_callbacks
+from connectord.callbacks import Limits, TokenKey, open_callback_listeners, serve_callbacks
 from connectord.callers import Caller, Role
 from connectord.clock import Clock, SystemClock
-from connectord.config import Config, ConfigDiff, SystemConfig
+from connectord.config import CallbackSettings, Config, ConfigDiff, SystemConfig
 from connectord.configurations import Configurations
 from connectord.control import results as r
 from connectord.control.methods import Methods
@@ -132,6 +132,7 @@ class Daemon:
         self._methods = Methods(self, lambda: self.plugin_host.plugins.commands)
         self._paused = self._reader.paused_systems()
         self._public_url = config.callbacks.public_url
+        self._callback_limits = _callback_limits(config.callbacks)
         self._departed: dict[str, Policy] = {}
         self._book = self._make_book()
         self._started_at = surroundings.clock.now_ms()
@@ -193,7 +194,12 @@ class Daemon:
 
             async def take_callbacks(*, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
                 await serve_callbacks(
-                    listeners, key=self._key, handler=self._taker, drain=drain, task_status=task_status
+                    listeners,
+                    key=self._key,
+                    handler=self._taker,
+                    limits=lambda: self._callback_limits,
+                    drain=drain,
+                    task_status=task_status,
                 )
 
             async def take_control(*, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
@@ -332,6 +338,7 @@ class Daemon:
         self.plugin_host.watch.set_limit(running.daemon.loop_warning_ms)
         if new.notify != old.notify:
             self._notifier.reconfigure()
+        self._callback_limits = _callback_limits(new.callbacks)
         if new.callbacks.public_url_given:
             self._public_url = new.callbacks.public_url
         for name in changes.removed:
@@ -482,6 +489,15 @@ class Daemon:
     def _authorize(self, peer: Peer) -> Caller | None:
         role = role_of(peer, self.config.control.roles, os.getuid())
         return None if role is None else Caller(_user_name(peer.uid), role)
+
+
+def _callback_limits(settings: CallbackSettings) -> Limits:
+    return Limits(
+        max_connections=settings.max_connections,
+        max_connections_per_address=settings.max_connections_per_address,
+        guesses_per_minute=settings.guesses_per_minute,
+        trusted_proxies=settings.trusted_proxies,
+    )
 
 
 def _user_name(uid: int) -> str:
