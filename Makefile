@@ -12,7 +12,7 @@ NODE_RED_LOCK := $(NODE_RED)/package-lock.json
 NODE_RED_READY := $(NODE_RED)/node_modules/.package-lock.json
 PLUGINS := plugins/connectord-http plugins/connectord-exec plugins/connectord-amqp plugins/connectord-sftp
 
-.PHONY: demo test lint bench forge docs clean services packages
+.PHONY: demo test lint bench attack forge docs clean services packages
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
@@ -35,6 +35,10 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/full_loop.py
 	$(BIN)/python benchmarks/http_out.py --seconds 0.5 --rounds 3 --in-flight 64 256 --protocols http
+
+# how long a valid callback takes under attack; fails beyond the bounds that docs/guarantees.md names
+attack: $(READY)
+	$(BIN)/python benchmarks/under_attack.py
 
 # forged tokens and signatures; none may be accepted
 forge: $(READY)

@@ -147,9 +147,8 @@ def main() -> None:
     kinds, accepted = try_directly(given.count, given.seed)
     for kind, number in sorted(kinds.items()):
         print(f"{number:>9,}  {kind}")
-    print(
-        f"{kinds.total():,} forged tokens and signatures in {time.perf_counter() - began:.0f} s: {len(accepted)} accepted"
-    )
+    seconds = time.perf_counter() - began
+    print(f"{kinds.total():,} forged tokens and signatures in {seconds:.0f} s: {len(accepted)} accepted")
     for each in accepted[:20]:
         print(f"ACCEPTED: {each}")
     began = time.perf_counter()

@@ -21,6 +21,7 @@ LOOK_ALIKES = {
     "i": "\u0456", "o": "\u043e", "p": "\u0440", "x": "\u0445", "y": "\u0443", "-": "\u2010", "0": "\uff10",
     "1": "\u0661", "_": "\uff3f", "K ": "\u212a",
 }  # fmt: skip
+DETOURS = ("./{}", "{}/", "{}/.", "../callback/{}", "{};a", "{}?a", "{}#a")
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
@@ -145,9 +146,7 @@ _TOKEN_KINDS: dict[str, _TokenKind] = {
     "all in upper case": lambda d, s, r, o: token(s, r).upper(),
     "all in lower case": lambda d, s, r, o: token(s, r).lower(),
     "a look-alike": lambda d, s, r, o: _look_alike(d, token(s, r)),
-    "a path around it": lambda d, s, r, o: d.choice(["./{}", "{}/", "{}/.", "../callback/{}", "{};a", "{}?a", "{}#a"]).format(
-        token(s, r)
-    ),
+    "a path around it": lambda d, s, r, o: d.choice(DETOURS).format(token(s, r)),
     "the action's id": lambda d, s, r, o: ulid(r),
     "twice": lambda d, s, r, o: token(s, r) * 2,
 }  # fmt: skip
