@@ -103,6 +103,7 @@ class Daemon:
             clock=surroundings.clock,
             rng=surroundings.rng,
             policies=lambda: self._book,
+            mask=surroundings.redactor.mask,
         )
         self.plugin_host = PluginHost(
             replace(surroundings.plugins, adapters=surroundings.adapters),

@@ -48,7 +48,7 @@ class Lane:
         callback_url: Callable[[str], str],
         paused: bool = False,
     ) -> None:
-        self.health = Health()
+        self.health = Health(mask=ledger.mask)
         self._context = LaneContext(
             config,
             adapter_class,

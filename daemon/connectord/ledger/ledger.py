@@ -21,6 +21,7 @@ from connectord.errors import Overloaded, RequestError, StoreError, StoreFailed,
 from connectord.ledger import asking
 from connectord.ledger import operations as op
 from connectord.ledger.ids import IdSource
+from connectord.ledger.masking import Mask, masked
 from connectord.ledger.policies import PolicyBook
 from connectord.ledger.polled import PolledActions
 from connectord.ledger.submission import Submission
@@ -67,7 +68,10 @@ class Ledger:
         clock: Clock,
         rng: random.Random,
         policies: Callable[[], PolicyBook],
+        mask: Mask = str,
     ) -> None:
+        self.mask = mask
+        """Takes secrets out of what systems and adapters say."""
         self._store = store
         self._executor = executor
         self._clock = clock
@@ -227,7 +231,7 @@ class Ledger:
 
     async def apply(self, action_id: str, event: Event, who: str, note: str | None = None) -> Transition:
         """Let an event happen to an action. Raises :class:`NotFound`, :class:`Refused`, :class:`Overloaded`."""
-        return cast("Transition", await self.perform_at_once(op.Apply(action_id, event, who, note)))
+        return cast("Transition", await self.perform_at_once(op.Apply(action_id, masked(event, self.mask), who, note)))
 
     async def submit_for(self, caller: Caller, submissions: Sequence[Submission]) -> list[Action]:
         """:meth:`submit` on behalf of an operator. Raises :class:`NotAllowed`, too."""
@@ -252,7 +256,7 @@ class Ledger:
     async def report(self, action_id: str, event: Event, who: str) -> Transition | None:
         """Record what an attempt came to, whatever the disk says; None where it is refused."""
         try:
-            return cast("Transition", await self.insist(op.Apply(action_id, event, who)))
+            return cast("Transition", await self.insist(op.Apply(action_id, masked(event, self.mask), who)))
         except RequestError:
             return None
 
@@ -269,6 +273,7 @@ class Ledger:
         self, action_id: str, event: Event | None, who: str, retry_after_ms: int | None = None
     ) -> int | None:
         """Record what a poll brought, whatever the disk says; the time of the next one, if there is to be one."""
+        event = None if event is None else masked(event, self.mask)
         try:
             return cast("int | None", await self.insist(asking.EndPoll(action_id, event, who, retry_after_ms)))
         except RequestError:
@@ -283,7 +288,7 @@ class Ledger:
 
     async def deliver(self, action_id: str, system: str, event: Event, who: str) -> Transition:
         """Take a response from one of the system's own actions, whatever the disk says. Raises :class:`NotFound`."""
-        return cast("Transition", await self.insist(asking.Deliver(action_id, system, event, who)))
+        return cast("Transition", await self.insist(asking.Deliver(action_id, system, masked(event, self.mask), who)))
 
     async def recover(self) -> int:
         """Rule 14, once at start: how many attempts were interrupted."""
