@@ -12,7 +12,7 @@ NODE_RED_LOCK := $(NODE_RED)/package-lock.json
 NODE_RED_READY := $(NODE_RED)/node_modules/.package-lock.json
 PLUGINS := plugins/connectord-http plugins/connectord-exec plugins/connectord-amqp plugins/connectord-sftp
 
-.PHONY: demo test lint bench attack forge docs clean services packages
+.PHONY: demo test lint bench attack forge fuzz docs clean services packages
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
@@ -39,6 +39,12 @@ bench: $(READY)
 # how long a valid callback takes under attack; fails beyond the bounds that docs/guarantees.md names
 attack: $(READY)
 	$(BIN)/python benchmarks/under_attack.py
+
+# each target for SECONDS, led by coverage; what it finds is left in build/fuzz
+SECONDS ?= 60
+fuzz: $(READY)
+	for target in request body line toml; do \
+		PYTHONPATH=tests $(BIN)/python -m fuzz.fuzz $$target --seconds $(SECONDS) --keep build/fuzz/$$target || exit 1; done
 
 # forged tokens and signatures; none may be accepted
 forge: $(READY)

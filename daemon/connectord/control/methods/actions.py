@@ -40,6 +40,7 @@ class ActionMethods(MethodGroup):
     async def _submit_all(self, items: Sequence[p.Submit], caller: Caller) -> list[r.Action]:
         submissions = []
         for item in items:
+            self._check_depth(item.data)
             if self._services.limit_of(item.system) is None:
                 names = ", ".join(view.name for view in self._services.systems_view()) or "none"
                 raise NotFound(f"there is no system {item.system!r} in connectord.toml; configured are: {names}")

@@ -10,7 +10,8 @@ from connectord.callers import Caller as Caller
 from connectord.control import results as r
 from connectord.control.protocol import Notify as Notify
 from connectord.control.views import action_view
-from connectord.errors import NotFound
+from connectord.errors import InvalidRequest, NotFound
+from connectord.ledger.responses import MOST_LEVELS, is_too_deep
 from connectord.ledger.submission import Submission
 from connectord.ledger.watchers import Watchers
 from connectord.lifecycle import events as on
@@ -90,6 +91,12 @@ class MethodGroup:
                     raise NotFound(f"there is no action {action_id}")
                 views.append(action_view(record, self._services.limit_of))
         return views
+
+    @staticmethod
+    def _check_depth(data: dict[str, Any] | None) -> None:
+        """Raise :class:`InvalidRequest` for data that could be stored, but not be read by everybody."""
+        if data is not None and is_too_deep(data):
+            raise InvalidRequest(f"data is nested deeper than {MOST_LEVELS} levels")
 
     async def _apply(self, action_id: str, event: on.Event, caller: Caller, note: str | None = None) -> r.Action:
         await self._services.ledger.apply_for(caller, action_id, event, note)
