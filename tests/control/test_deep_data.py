@@ -24,15 +24,14 @@ def submission(data: str) -> bytes:
     return f'{{"jsonrpc":"2.0","id":1,"method":"submit","params":{{"system":"erp","data":{data}}}}}'.encode()
 
 
-@pytest.mark.parametrize("levels", [1, 199, 200, 201, 500, 900, 940, 950, 960, 970, 980, 1_000, 100_000])
+@pytest.mark.parametrize("levels", [1, 199, 200, 201, 500, 900, 940, 950, 960, 1_000, 100_000])
 async def test_data_is_taken_and_shown_or_refused(levels: int, autojump_clock: Any, tmp_path: Path) -> None:
     async with simulated_daemon(tmp_path, SYSTEM, lambda call: Taken()) as simulated:
-        try:
-            request = parse_request(submission(nested(levels)))
-        except ProtocolError as error:
-            assert levels > 900
-            assert error.message == "the line is nested too deeply"
+        if levels > 980:
+            with pytest.raises(ProtocolError, match="nested too deeply"):
+                parse_request(submission(nested(levels)))
             return
+        request = parse_request(submission(nested(levels)))
         if levels > 200:
             with pytest.raises(InvalidRequest, match="nested deeper than 200 levels"):
                 await simulated.call("submit", **request.params)
