@@ -12,7 +12,7 @@ NODE_RED_LOCK := $(NODE_RED)/package-lock.json
 NODE_RED_READY := $(NODE_RED)/node_modules/.package-lock.json
 PLUGINS := plugins/connectord-http plugins/connectord-exec plugins/connectord-amqp plugins/connectord-sftp
 
-.PHONY: demo test lint bench docs clean services packages deb deb-test restarts service-report
+.PHONY: demo test lint bench attack forge fuzz docs clean services packages deb deb-test restarts service-report
 .PHONY: prove prove-kills prove-power-loss prove-nth-call prove-disk-full prove-stopped prove-resources prove-clock
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -77,6 +77,20 @@ restarts: $(READY)
 
 service-report: $(READY)
 	$(BIN)/python packaging/service_report.py
+
+# how long a valid callback takes under attack; fails beyond the bounds that docs/guarantees.md names
+attack: $(READY)
+	$(BIN)/python benchmarks/under_attack.py
+
+# each target for SECONDS, led by coverage; what it finds is left in build/fuzz
+SECONDS ?= 60
+fuzz: $(READY)
+	for target in request body line toml; do \
+		PYTHONPATH=tests $(BIN)/python -m fuzz.fuzz $$target --seconds $(SECONDS) --keep build/fuzz/$$target || exit 1; done
+
+# forged tokens and signatures; none may be accepted
+forge: $(READY)
+	PYTHONPATH=tests $(BIN)/python -m attack.forge
 
 services: packages $(NODE_RED_READY)
 

@@ -86,7 +86,7 @@ async def serve(seconds: float, connections: int) -> None:
     began = time.process_time()
     async with trio.open_nursery() as nursery:
         limits = Limits(max_requests_per_connection=10**9)
-        nursery.start_soon(lambda: serve_callbacks(listeners, key=KEY, handler=NoOp(), limits=limits))
+        nursery.start_soon(lambda: serve_callbacks(listeners, key=KEY, handler=NoOp(), limits=limits.in_force))
         await trio.to_thread.run_sync(process.join)
         nursery.cancel_scope.cancel()
     print(f"the listener's process used {time.process_time() - began:.2f} s of CPU")

@@ -6,12 +6,27 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from connectord.adapters import Adapter, CallbackRequest, response_from
 from connectord.callbacks import CallbackAnswer
-from connectord.errors import NotFound
+from connectord.errors import InvalidCallback, NotFound
 from connectord.ledger.ledger import Ledger
 from connectord.ledger.responses import response_event
+from connectord.lifecycle.events import Event
 from connectord.responses import read_response
 
 KNOWN_SYSTEMS = 10_000
+
+
+def read_event(reader: Adapter | None, request: CallbackRequest) -> Event:
+    """The event that a callback stands for.
+
+    Without a ``reader``, where the system is not configured any more, our own format is all that can be read. Raises
+    :class:`connectord.errors.InvalidCallback` for what the sender has to change, a response that is too large or nested
+    too deeply included, and whatever the adapter raises.
+    """
+    response = response_from(read_response(request.body)) if reader is None else reader.read_callback(request)
+    try:
+        return response_event(response, "read_callback()")
+    except ValueError as error:
+        raise InvalidCallback(f"the response cannot be used: {error}") from error
 
 
 class CallbackTaker:
@@ -31,12 +46,8 @@ class CallbackTaker:
     async def handle_callback(self, action_id: str, headers: Mapping[str, str], body: bytes) -> CallbackAnswer:
         """Take one callback; returns after the commit."""
         reader = self._reader_of(await self._find_system(action_id))
-        if reader is None:
-            # the system is not configured any more: our own format is all that can be read
-            response = response_from(read_response(body))
-        else:
-            response = reader.read_callback(CallbackRequest(action_id, headers, body))
-        transition = await self._ledger.apply(action_id, response_event(response, "read_callback()"), "callback")
+        event = read_event(reader, CallbackRequest(action_id, headers, body))
+        transition = await self._ledger.apply(action_id, event, "callback")
         return CallbackAnswer.LATE if transition.late else CallbackAnswer.TAKEN
 
     def remember(self, action_id: str, system: str) -> None:

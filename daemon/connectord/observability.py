@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Mapping, MutableMapping, Sequence
+from types import TracebackType
 from typing import Any, TextIO
+from urllib.parse import quote, quote_plus
 
 import msgspec
 import structlog
@@ -19,30 +23,66 @@ _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 """How the journal calls the levels (sd-daemon(3))."""
 
 
+_SHORTEST_SECRET = 4
+_SHORTEST_LINE = 16
+
+
 class Redactor:
-    """A structlog processor that masks known secrets wherever they show, also inside of messages."""
+    """Masks known secrets wherever they show, in whichever spelling."""
 
     def __init__(self, secrets: Sequence[str] = ()) -> None:
-        self._secrets = ()  # type: tuple[str, ...]
+        self._spellings: tuple[str, ...] = ()
         self.set(secrets)
 
     def set(self, secrets: Sequence[str]) -> None:
         """The secrets from now on. Very short ones are left out: they would mask ordinary words."""
-        self._secrets = tuple(sorted((secret for secret in secrets if len(secret) >= 4), key=len, reverse=True))
+        found = {spelling for secret in secrets if len(secret) >= _SHORTEST_SECRET for spelling in spellings(secret)}
+        # the longest first, for one may be part of another
+        self._spellings = tuple(sorted(found, key=len, reverse=True))
 
-    def __call__(self, logger: Any, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        if self._secrets:
-            for key, value in event.items():
-                event[key] = self.mask(value)
-        return event
+    def render(self, logger: Any, name: str, line: Any) -> str:
+        """A structlog processor, the last one: masks the finished line, so that nothing in an event slips through."""
+        masked: str = self.mask(line)
+        return masked
 
     def mask(self, value: Any) -> Any:
-        """``value`` with every secret in it masked."""
+        """``value`` with every secret in it masked, if it is a string."""
         if isinstance(value, str):
-            for secret in self._secrets:
-                if secret in value:
-                    value = value.replace(secret, MASK)
+            for spelling in self._spellings:
+                if spelling in value:
+                    value = value.replace(spelling, MASK)
         return value
+
+
+def spellings(secret: str) -> set[str]:
+    """How ``secret`` may stand in a text: as it is, quoted by Python, by JSON or for a URL; long lines alone, too."""
+    texts = {secret}
+    if "\n" in secret:
+        texts |= {line for line in secret.splitlines() if len(line) >= _SHORTEST_LINE and not line.startswith("-----")}
+    return {
+        spelling
+        for text in texts
+        for spelling in (
+            text,
+            repr(text)[1:-1],
+            *(json.dumps(text, ensure_ascii=way)[1:-1] for way in (True, False)),
+            quote(text, safe=""),
+            quote(text),
+            quote_plus(text),
+        )
+    }
+
+
+class _MaskingFormatter(logging.Formatter):
+    """What libraries log, tracebacks included, without secrets."""
+
+    def __init__(self, redactor: Redactor, prefix: str) -> None:
+        super().__init__(f"{prefix}%(name)s: %(message)s")
+        self._redactor = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        masked: str = self._redactor.mask(super().format(record))
+        return masked
 
 
 def configure_logging(
@@ -67,21 +107,28 @@ def configure_logging(
     processors += [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level]
     if not journal:
         processors.append(structlog.processors.TimeStamper(fmt="iso", utc=True))
-    processors += [structlog.processors.format_exc_info, redactor]
+    processors += [structlog.processors.format_exc_info]
     if log_format == "json":
         render: Any = structlog.processors.JSONRenderer(_dumps)
     else:
         render = structlog.dev.ConsoleRenderer(colors=_wants_colours(stream) and not journal)
     processors.append(_with_priority(render) if journal else render)
     structlog.configure(
-        processors=processors,
+        processors=[*processors, redactor.render],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, log_level.upper())),
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
     # libraries log requests with their addresses at INFO; only their troubles are wanted
     prefix = f"<{_PRIORITIES['warning']}>" if journal else ""
-    logging.basicConfig(level=logging.WARNING, stream=stream, format=f"{prefix}%(name)s: %(message)s")
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_MaskingFormatter(redactor, prefix))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+    def tell_last_words(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+        stream.write(redactor.mask("".join(traceback.format_exception(kind, error, where))))
+
+    sys.excepthook = tell_last_words
 
 
 def is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import gc
+import resource
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,6 +15,7 @@ import structlog
 import trio
 
 from connectord import __version__
+from connectord.callers import SIGNAL
 from connectord.clock import watch_clock
 from connectord.config import Config, find_config, load_config
 from connectord.errors import ConfigurationRefused, ConnectordError, RequestError, StoreFull
@@ -34,6 +36,9 @@ With a thousand requests in flight tens of thousands of young objects are alive 
 ones looks at them again and again: about 50 us of processor time a request. Nearly everything here is freed by its
 count of references; what forms cycles (exceptions with their tracebacks) waits a little longer.
 """
+
+MOST_DESCRIPTORS = 65_536
+"""How far the soft limit on file descriptors is raised: some old programs that plugins may run walk through them."""
 
 
 def run_daemon(
@@ -64,6 +69,7 @@ def run_daemon(
         log.error("plugin not loaded", problem=problem)
     log.info("plugins loaded", plugins=[f"{name} {version}".strip() for (name, _), version in plugins.loaded.items()])
     _tune_collector()
+    _raise_descriptor_limit()
     with hold_state_directory(config.daemon.state_directory) as lock:
         surroundings = Surroundings(
             adapters=plugins.adapters,
@@ -85,6 +91,14 @@ def run_daemon(
                 raise
             raise _first(known) from group
     return lambda: plugins.packages
+
+
+def _raise_descriptor_limit() -> None:
+    """As many file descriptors as this process may have: 1024, a usual soft limit, is less than busy systems need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _tune_collector() -> None:
@@ -114,7 +128,7 @@ async def watch_signals(daemon: Daemon) -> None:
                 continue
             # what is refused is in the log, and changes nothing
             with suppress(ConfigurationRefused, RequestError, StoreFull):
-                await daemon.reload(plan=False, who="signal")
+                await daemon.reload(SIGNAL, plan=False)
 
 
 def _hear_while_blocked(daemon: Daemon, *numbers: signal.Signals) -> None:

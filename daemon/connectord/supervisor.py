@@ -22,12 +22,13 @@ import trio
 from connectord import __version__, systemd
 from connectord.adapters import Adapter, Network
 from connectord.callback_handler import CallbackTaker
-from connectord.callbacks import TokenKey, serve_callbacks
+from connectord.callbacks import Limits, TokenKey, serve_callbacks
+from connectord.callers import Caller, Role
 from connectord.clock import Clock, SystemClock
-from connectord.config import Config, ConfigDiff, SystemConfig
+from connectord.config import CallbackSettings, Config, ConfigDiff, SystemConfig
 from connectord.configurations import Configurations
 from connectord.control import results as r
-from connectord.control.methods import Caller, Methods
+from connectord.control.methods import Methods
 from connectord.control.peers import Peer, role_of
 from connectord.control.server import serve_control
 from connectord.doctor import Moment, Running, Subject, examine
@@ -116,6 +117,7 @@ class Daemon:
             clock=surroundings.clock,
             rng=surroundings.rng,
             policies=lambda: self._book,
+            mask=surroundings.redactor.mask,
         )
         self.plugin_host = PluginHost(
             replace(surroundings.plugins, adapters=surroundings.adapters),
@@ -167,6 +169,7 @@ class Daemon:
         )
         self._paused = self._reader.paused_systems()
         self._public_url = config.callbacks.public_url
+        self._callback_limits = _callback_limits(config.callbacks)
         self._departed: dict[str, Policy] = {}
         self._book = self._make_book()
         self._started_at = surroundings.clock.now_ms()
@@ -220,6 +223,7 @@ class Daemon:
                     doors.callbacks,
                     key=self._key,
                     handler=self._taker,
+                    limits=lambda: self._callback_limits,
                     drain=drain,
                     measures=self.measured.callbacks,
                     task_status=task_status,
@@ -279,6 +283,11 @@ class Daemon:
             self.end_in_time(now=True)
         self._stop.set()
 
+    def stop_for(self, caller: Caller, *, now: bool) -> None:
+        """:meth:`request_stop` on behalf of an admin."""
+        caller.require(Role.ADMIN, "shutdown")
+        self.request_stop(now=now)
+
     def end_in_time(self, *, now: bool) -> None:
         """Whatever a plugin does: see that the process ends after the drain and a grace."""
         self.plugin_host.watch.end_within(STOP_GRACE_SECONDS if now else self._seconds_to_end())
@@ -297,11 +306,13 @@ class Daemon:
         """The configuration that is in force."""
         return self.configurations.running
 
-    async def reload(self, *, plan: bool, to: int | None = None, who: str) -> r.Reload:
+    async def reload(self, caller: Caller, *, plan: bool, to: int | None = None) -> r.Reload:
         """Apply connectord.toml anew, or the text of version ``to``: all or nothing. ``plan`` only says what would be.
 
-        Raises :class:`connectord.errors.ConfigurationRefused` or ``NotFound``; then nothing was changed.
+        Raises :class:`connectord.errors.ConfigurationRefused`, ``NotFound`` or, for anybody but an admin,
+        ``NotAllowed``; then nothing was changed.
         """
+        caller.require(Role.ADMIN, "reload")
         if plan:
             # looking changes nothing, so it waits for nobody
             candidate = await self.configurations.load(to)
@@ -312,12 +323,13 @@ class Daemon:
             systemd.notify_reloading()
             applied, status = False, f"reload failed; {self._serving()}"
             try:
-                reloaded = await self._reload(to, who)
+                reloaded = await self._reload(to, caller.name)
                 applied, status = True, self._serving()
             except (ConfigurationRefused, RequestError, StoreFull) as error:
                 problems = error.problems if isinstance(error, ConfigurationRefused) else [error]
                 status = f"reload refused, {problems[0]}; {self._serving()}"
-                log.error("reload refused: nothing was changed", who=who, problems=[str(item) for item in problems])
+                texts = [str(item) for item in problems]
+                log.error("reload refused: nothing was changed", who=caller.name, problems=texts)
                 raise
             finally:
                 self.measured.daemon.reloaded(self.now_ms(), applied=applied)
@@ -346,20 +358,25 @@ class Daemon:
         counts = await self.configurations.count_effects(closed)
         return r.Reload(applied=True, version=version, plan=self.configurations.outcome(candidate, counts))
 
-    async def reload_effects(self, *, plan: bool, to: int | None, after: str | None, limit: int) -> r.EffectPage:
-        """Which actions the last reload concerned or, with ``plan``, which ones the next would."""
+    async def reload_effects(
+        self, caller: Caller, *, plan: bool, to: int | None, after: str | None, limit: int
+    ) -> r.EffectPage:
+        """Which actions the last reload concerned or, with ``plan``, which ones the next would; for admins."""
+        caller.require(Role.ADMIN, "reload_effects")
         return await self.configurations.effects(plan=plan, to=to, after=after, limit=limit)
 
     async def config_history(self, *, before: int | None, limit: int) -> r.ConfigVersions:
         """The configurations that were in force, the newest first."""
         return await self.configurations.history(before=before, limit=limit)
 
-    async def config_show(self, version: int | None) -> r.ConfigText:
-        """One configuration's text."""
+    async def config_show(self, caller: Caller, version: int | None) -> r.ConfigText:
+        """One configuration's text; for admins."""
+        caller.require(Role.ADMIN, "config_show")
         return await self.configurations.show(version)
 
-    async def config_diff(self, a: int, b: int) -> r.ConfigDifference:
-        """What has changed from version ``a`` to ``b``."""
+    async def config_diff(self, caller: Caller, a: int, b: int) -> r.ConfigDifference:
+        """What has changed from version ``a`` to ``b``; for admins."""
+        caller.require(Role.ADMIN, "config_diff")
         return await self.configurations.difference(a, b)
 
     def _apply(self, new: Config, changes: ConfigDiff, version: int) -> None:
@@ -383,6 +400,7 @@ class Daemon:
         if new.notify != old.notify:
             self._notifier.reconfigure()
         self.traces.reconfigure(new.tracing)
+        self._callback_limits = _callback_limits(new.callbacks)
         if new.callbacks.public_url_given:
             self._public_url = new.callbacks.public_url
         for name in changes.removed:
@@ -460,14 +478,15 @@ class Daemon:
         """Whether a person has stopped the system's lane."""
         return system in self._paused
 
-    async def pause(self, system: str, paused: bool, who: str) -> None:
-        """Stop a system's lane, or let it go on; kept over restarts."""
-        await self.ledger.perform_at_once(SetPaused(system, paused, who))
+    async def pause(self, system: str, paused: bool, caller: Caller) -> None:
+        """Stop a system's lane, or let it go on, on behalf of an admin; kept over restarts."""
+        caller.require(Role.ADMIN, "pause" if paused else "resume")
+        await self.ledger.perform_at_once(SetPaused(system, paused, caller.name))
         if paused:
-            self._paused[system] = who
+            self._paused[system] = caller.name
         else:
             self._paused.pop(system, None)
-        log.info("system paused" if paused else "system resumed", system=system, who=who)
+        log.info("system paused" if paused else "system resumed", system=system, who=caller.name)
         lane = self.lanes.get(system)
         if lane is not None:
             lane.set_paused(paused)
@@ -489,8 +508,9 @@ class Daemon:
         """Every configured system, and every other one that still has actions (they are held)."""
         return systems_view(self.config, self.lanes, self.ledger, self._paused)
 
-    async def examine(self, limit_seconds: float) -> r.Diagnosis:
-        """What is the matter with the daemon and with all that it needs; each check within the time."""
+    async def examine(self, caller: Caller, limit_seconds: float) -> r.Diagnosis:
+        """What is the matter with the daemon and with all that it needs, for an admin; each check within the time."""
+        caller.require(Role.ADMIN, "doctor")
         systems = self.systems_view()
         glance = await self.read(lambda store: store.glance([system.name for system in systems]))
         disk, given = await self.configurations.compare_with_file(), self._given
@@ -511,11 +531,15 @@ class Daemon:
         """What case owners still have to be told; costs no look into the store."""
         return backlog_view(self.ledger, self._notifier.channel)
 
-    async def retry_notifications(self, who: str) -> int:
-        """Make every undelivered notification due now, and try the channel at once; how many there are."""
+    async def retry_notifications(self, caller: Caller) -> int:
+        """Make every undelivered notification due now, and try the channel at once; how many there are.
+
+        On behalf of an operator.
+        """
+        caller.require(Role.OPERATOR, "notifications_retry")
         count = await self.ledger.hasten_notifications()
         self._notifier.retry()
-        log.info("notifications made due", who=who, count=count)
+        log.info("notifications made due", who=caller.name, count=count)
         return count
 
     def status_view(self) -> r.Status:
@@ -565,6 +589,15 @@ class Daemon:
     def _authorize(self, peer: Peer) -> Caller | None:
         role = role_of(peer, self.config.control.roles, os.getuid())
         return None if role is None else Caller(_user_name(peer.uid), role)
+
+
+def _callback_limits(settings: CallbackSettings) -> Limits:
+    return Limits(
+        max_connections=settings.max_connections,
+        max_connections_per_address=settings.max_connections_per_address,
+        guesses_per_minute=settings.guesses_per_minute,
+        trusted_proxies=settings.trusted_proxies,
+    )
 
 
 def _user_name(uid: int) -> str:

@@ -12,6 +12,7 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 import pytest
 from connectord import client, errors
+from connectord.callers import Role
 from connectord.client import generate
 from connectord.client.descriptions import DESCRIPTIONS
 from connectord.client.sync_methods import SyncMethods
@@ -19,7 +20,6 @@ from connectord.client.trio_methods import TrioMethods
 from connectord.client.wire import failure, find_socket, typed
 from connectord.control import params as p
 from connectord.control import results as r
-from connectord.control.peers import Role
 from connectord.control.signatures import SIGNATURES, Signature
 
 DIRECTORY = Path(generate.__file__).parent

@@ -141,6 +141,14 @@ def test_a_secret_that_was_a_plain_string_stays_hidden_on_both_sides(load) -> No
             ["callbacks.bind"],
         ),
         (
+            '[callbacks]\nguesses_per_minute = 5\ntrusted_proxies = ["10.0.0.0/8"]',
+            [
+                Change("callbacks.guesses_per_minute", "600", "5"),
+                Change("callbacks.trusted_proxies", "(not set)", "[10.0.0.0/8]"),
+            ],
+            [],
+        ),
+        (
             '[callbacks]\npublic_url = "http://a"',
             [Change("callbacks.public_url", "http://127.0.0.1:8470", "http://a")],
             [],

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,24 @@ def test_relative_paths_begin_beside_the_file(load, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("text", "callbacks"),
     [
+        (
+            """
+            max_connections = 9
+            max_connections_per_address = 3
+            guesses_per_minute = 7
+            trusted_proxies = ["::1", "fd00::/8"]
+            """,
+            CallbackSettings(
+                "127.0.0.1",
+                8470,
+                "http://127.0.0.1:8470",
+                public_url_given=False,
+                max_connections=9,
+                max_connections_per_address=3,
+                guesses_per_minute=7,
+                trusted_proxies=(ip_network("::1"), ip_network("fd00::/8")),
+            ),
+        ),
         ('bind = "[::1]:0"', CallbackSettings("::1", 0, "http://[::1]:0", public_url_given=False)),
         ('public_url = "https://c.example.org/x/"', CallbackSettings("127.0.0.1", 8470, "https://c.example.org/x")),
         ('bind = "0.0.0.0:1"\npublic_url = "http://a"', CallbackSettings("0.0.0.0", 1, "http://a")),

@@ -58,6 +58,10 @@ MISTAKES = [
     Mistake('[callbacks]\npublic_url = "example.org"', 2, "callbacks.public_url", "http or https URL"),
     Mistake('[callbacks]\npublic_url = "http://a/?b"', 2, "callbacks.public_url", "no query"),
     Mistake("[callbacks]\nport = 1", 2, "callbacks.port", "unknown key"),
+    Mistake("[callbacks]\nmax_connections = 0", 2, "callbacks.max_connections", "a whole number from 1 to 100000"),
+    Mistake("[callbacks]\nguesses_per_minute = true", 2, "callbacks.guesses_per_minute", "a whole number from 1"),
+    Mistake('[callbacks]\ntrusted_proxies = ["10.0.0.1/8"]', 2, "callbacks.trusted_proxies[0]", "or a network such as"),
+    Mistake('[callbacks]\ntrusted_proxies = "10.0.0.1"', 2, "callbacks.trusted_proxies", "must be an array"),
     # [retry]
     Mistake("[retry]\nlimit = 0", 2, "retry.limit", "must be a whole number from 1 to 1000000, not 0"),
     Mistake("[retry]\nlimit = 1000001", 2, "retry.limit", "from 1 to 1000000"),

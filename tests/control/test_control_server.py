@@ -2,12 +2,13 @@ import json
 import os
 import socket
 import stat
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 import structlog
 import trio
 from connectord.control import server
+from connectord.control.peers import Peer
 from connectord.control.protocol import MAX_LINE_BYTES
 from connectord.errors import AddressUnusable, NotFound, Refused, StoreFailed, WatcherTooSlow
 
@@ -328,7 +329,7 @@ async def test_a_stuck_reader_does_not_hold_up_the_end(path, fake):
 
 
 async def test_one_connection_too_many_is_told_so(path, fake):
-    async with serving(path, fake, max_connections=1):
+    async with serving(path, fake, max_connections=1, reserved_connections=0):
         async with connected(path) as client:
             await client.call("echo")
             async with connected(path) as other:
@@ -337,6 +338,75 @@ async def test_one_connection_too_many_is_told_so(path, fake):
         await trio.sleep(0.1)
         async with connected(path) as client:
             assert (await client.call("echo"))["result"] == {}
+
+
+def play_users(monkeypatch, *uids):
+    """Let each connection come from the next of ``uids``, the last one again and again."""
+    numbers = iter(uids)
+
+    def peer_of(connection):
+        return Peer(uid=next(numbers, uids[-1]), gid=1, pid=1)
+
+    monkeypatch.setattr(server, "peer_of", peer_of)
+
+
+async def test_a_user_may_not_take_the_connections_of_others(path, fake, monkeypatch):
+    play_users(monkeypatch, 4711, 4711, 4711, 4712, 0)
+    limits = {"max_connections": 8, "max_connections_per_user": 2, "reserved_connections": 1}
+    async with serving(path, fake, **limits), AsyncExitStack() as stack:
+        kept = [await stack.enter_async_context(connected(path)) for _ in range(2)]
+        assert [(await client.call("echo"))["result"] for client in kept] == [{}, {}]
+        async with connected(path) as third:
+            error = (await third.read())["error"]
+            assert (error["code"], error["message"][:45]) == (-32005, "uid 4711 has 2 connections open already; clos")
+        for _ in range(2):  # another user, and root
+            assert (await (await stack.enter_async_context(connected(path))).call("echo"))["result"] == {}
+
+
+async def test_the_last_connections_are_kept_for_root(path, fake, monkeypatch):
+    play_users(monkeypatch, 1001, 1002, 1003, 0, 1004, 0, 0)
+    with structlog.testing.capture_logs() as logs:
+        async with serving(path, fake, max_connections=5, reserved_connections=2), AsyncExitStack() as stack:
+            answers = []
+            for _ in range(7):
+                client = await stack.enter_async_context(connected(path))
+                with suppress(trio.BrokenResourceError):
+                    await client.send("echo")
+                answers.append("error" not in (await client.read()))
+    assert answers == [True, True, True, True, False, True, False]
+    assert [entry["event"] for entry in logs] == ["control_connections_full"]
+
+
+async def test_a_line_must_end_in_time(path, fake, monkeypatch):
+    monkeypatch.setattr(server, "LINE_TIMEOUT_SECONDS", 0.3)
+    async with serving(path, fake), connected(path) as client:
+        await client.call("echo")
+        await trio.sleep(0.5)  # between two lines there is no hurry
+        assert (await client.call("echo"))["result"] == {}
+        await client.stream.send_all(b'{"jsonrpc": "2.0", ')
+        error = (await client.read())["error"]
+        assert error["message"] == "a line has to end within 0.3 s after it began; the connection is closed"
+        assert await client.read() is None
+
+
+async def test_a_line_that_grows_steadily_is_cut_all_the_same(path, fake, monkeypatch):
+    monkeypatch.setattr(server, "LINE_TIMEOUT_SECONDS", 0.3)
+    async with serving(path, fake), connected(path) as client:
+        with trio.fail_after(5), suppress(trio.BrokenResourceError):
+            while True:
+                await client.stream.send_all(b" ")
+                await trio.sleep(0.02)
+        assert "within 0.3 s" in (await client.read())["error"]["message"]
+
+
+async def test_each_line_of_a_steady_stream_has_its_own_time(path, fake, monkeypatch):
+    monkeypatch.setattr(server, "LINE_TIMEOUT_SECONDS", 0.4)
+    async with serving(path, fake), connected(path) as client:
+        for number in range(8):  # there is always half a line in the buffer, but never the same one for long
+            await client.stream.send_all(b'": "2.0", "id": 1, "method": "echo"}\n{"jsonrpc' if number else b'{"jsonrpc')
+            await trio.sleep(0.1)
+        for _ in range(7):
+            assert (await client.read())["result"] == {}
 
 
 async def test_a_stale_socket_is_replaced_and_a_live_one_is_not(path, fake):

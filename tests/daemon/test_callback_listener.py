@@ -26,7 +26,7 @@ from connectord.callbacks import (
     serve_callbacks,
 )
 from connectord.callbacks.connection import DRAIN_READING_SECONDS, Connection, Service
-from connectord.callbacks.limits import BadTokens
+from connectord.callbacks.limits import DEFAULTS, BadTokens
 from connectord.errors import (
     AddressUnusable,
     CallbackNotAllowed,
@@ -193,7 +193,13 @@ async def listening(
 
     async def serve(task_status: trio.TaskStatus[None]) -> None:
         await serve_callbacks(
-            listeners, key=KEY, handler=handler, limits=limits, now=now, drain=served.drain, task_status=task_status
+            listeners,
+            key=KEY,
+            handler=handler,
+            limits=(limits or DEFAULTS).in_force,
+            now=now,
+            drain=served.drain,
+            task_status=task_status,
         )
         served.stopped.set()
 
@@ -204,9 +210,9 @@ async def listening(
 
 
 def make_service(handler: FakeHandler, limits: Limits | None = None) -> Service:
-    limits = limits or Limits()
-    bad_tokens = BadTokens(limits.bad_tokens_per_minute, trio.current_time)
-    return Service(KEY, handler, limits, bad_tokens, structlog.get_logger().bind())
+    limits = limits or DEFAULTS
+    bad_tokens = BadTokens(trio.current_time)
+    return Service(KEY, handler, limits.in_force, bad_tokens, structlog.get_logger().bind())
 
 
 @dataclass
@@ -874,7 +880,7 @@ async def test_a_peer_that_does_not_read_its_408_is_cut(slow: bytes, autojump_cl
 
 async def test_too_many_bad_tokens_are_429_and_good_ones_go_on() -> None:
     clock = [1000.0]
-    async with listening(limits=Limits(bad_tokens_per_minute=3), now=lambda: clock[0]) as served:
+    async with listening(limits=Limits(guesses_per_minute=3), now=lambda: clock[0]) as served:
 
         async def guess() -> Reply:
             (reply,) = await served.exchange(request(token=BAD_TOKEN))
@@ -893,39 +899,40 @@ async def test_too_many_bad_tokens_are_429_and_good_ones_go_on() -> None:
 
 
 def test_the_table_of_addresses_is_bounded_and_forgets_the_oldest() -> None:
-    table = BadTokens(1, lambda: 0.0, most_addresses=3)
+    table = BadTokens(lambda: 0.0, most_addresses=3)
     for address in ("a", "b", "c"):
-        assert table.count(address) == 0
-    assert table.count("a") == 60
-    assert table.count("d") == 0  # b goes, which was seen longest ago
+        assert table.count(address, 1) == 0
+    assert table.count("a", 1) == 60
+    assert table.count("d", 1) == 0  # b goes, which was seen longest ago
     assert len(table) == 3
-    assert table.count("a") == 60
-    assert table.count("b") == 0
+    assert table.count("a", 1) == 60
+    assert table.count("b", 1) == 0
     assert len(table) == 3
 
 
-async def test_one_connection_too_many_is_refused_without_reading() -> None:
+async def test_one_connection_too_many_is_refused_without_reading_where_all_are_at_work() -> None:
+    handler = FakeHandler(gate=trio.Event())
+    assert handler.gate is not None
     with structlog.testing.capture_logs() as logs:
-        async with listening(limits=Limits(max_connections=2, place_patience_seconds=0.1)) as served:
+        async with listening(handler, Limits(max_connections=2, place_patience_seconds=0.1)) as served:
             with trio.fail_after(10):
                 first, second = await served.connect(), await served.connect()
                 for stream in (first, second):
                     await stream.send_all(request())
-                    assert (await read_reply(stream)).status == 200
+                await trio.testing.wait_all_tasks_blocked(0.01)
                 for _ in range(5):
                     async with await served.connect() as stream:
                         (reply,) = read_replies(await read_all(stream))
                         assert reply.status == 503
                         assert reply.headers["retry-after"] == "5"
                         assert reply.headers["connection"] == "close"
-                await first.send_all(request())  # those that are in are served on
-                assert (await read_reply(first)).status == 200
-                await first.aclose()
-                while (refused := await served.exchange(b"")) != []:  # until the place is free again
-                    assert [reply.status for reply in refused] == [503]
+                handler.gate.set()
+                for stream in (first, second):  # those that are in are served on
+                    assert (await read_reply(stream)).status == 200
                 assert [reply.status for reply in await served.exchange(request())] == [200]
         warnings = [entry for entry in logs if entry["log_level"] == "warning"]
     assert [entry["event"] for entry in warnings] == ["callback_connections_exhausted"]
+    await first.aclose()
     await second.aclose()
 
 
@@ -1148,7 +1155,7 @@ def logged() -> Iterator[list[str]]:
 
 async def test_a_token_is_never_logged(logged: list[str]) -> None:
     almost = TOKEN[:-1] + ("A" if TOKEN[-1] != "A" else "B")
-    async with listening(limits=Limits(bad_tokens_per_minute=1)) as served:
+    async with listening(limits=Limits(guesses_per_minute=1)) as served:
         for outcome in (CallbackAnswer.TAKEN, InvalidCallback("no"), StoreFull("full"), RuntimeError("oh")):
             served.handler.outcome = outcome
             await served.exchange(request())

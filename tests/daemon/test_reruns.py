@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 import pytest
 import trio
 from connectord.adapters import Call, NotConnected, Outcome
+from connectord.callers import Role
 from connectord.control import params as p
 from connectord.control.methods import Caller
 from connectord.control.methods import reruns as module
 from connectord.control.methods.reruns import RerunMethods
-from connectord.control.peers import Role
 from connectord.errors import InvalidRequest, Refused, StoreFull
 from connectord.ledger.ledger import Ledger
 from connectord.lifecycle.policy import RetryPolicy

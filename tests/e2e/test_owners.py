@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import trio
+from connectord.callers import Role
 from connectord.control.methods import Caller, Methods
-from connectord.control.peers import Role
 from connectord.errors import NotAllowed
 from connectord.testing.daemon_process import DaemonProcess
 from connectord.testing.fake_system import FakeSystem

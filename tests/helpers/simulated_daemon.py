@@ -13,9 +13,9 @@ import msgspec
 import trio
 from connectord.adapters import Adapter, Call, Outcome
 from connectord.callbacks import CallbackAnswer
+from connectord.callers import Role
 from connectord.config import load_config
 from connectord.control.methods import Caller
-from connectord.control.peers import Role
 from connectord.store.executors import InlineExecutor
 from connectord.supervisor import Daemon, Surroundings
 from connectord.testing.simulated_clock import SimulatedClock

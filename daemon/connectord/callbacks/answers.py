@@ -82,7 +82,7 @@ def unavailable(detail: str) -> Answer:
 
 
 def too_many(retry_after_seconds: int) -> Answer:
-    """429: the peer has sent too many bad tokens."""
+    """429: the peer has sent too many bad tokens or signatures."""
     return problem(429, "too many unknown callback addresses from this peer", {"Retry-After": str(retry_after_seconds)})
 
 

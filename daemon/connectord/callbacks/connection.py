@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -16,6 +16,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from connectord.callbacks import answers
+from connectord.callbacks.addresses import client_behind, group_of
 from connectord.callbacks.answers import Answer, CallbackAnswer, problem
 from connectord.callbacks.limits import BadTokens, Limits
 from connectord.callbacks.requests import Head, fault, is_json, malformed, parse
@@ -51,7 +52,10 @@ class CallbackHandler(Protocol):
 class HttpService(Protocol):
     """What all connections of one listener share, whatever they answer."""
 
-    limits: Limits
+    @property
+    def limits(self) -> Limits:
+        """The limits in force."""
+
     log: FilteringBoundLogger
     draining: bool
     """Set once: answer what is under way, then close."""
@@ -72,13 +76,18 @@ class Service:
 
     key: TokenKey
     handler: CallbackHandler
-    limits: Limits
+    limits_in_force: Callable[[], Limits]
     bad_tokens: BadTokens
     log: FilteringBoundLogger
     measures: CallbackMeasures = field(default_factory=CallbackMeasures)
     draining: bool = False
     read_until: float = float("inf")
     connections: set[HttpConnection[Any]] = field(default_factory=set)
+
+    @property
+    def limits(self) -> Limits:
+        """The limits in force."""
+        return self.limits_in_force()
 
 
 class _Phase(enum.Enum):
@@ -95,6 +104,7 @@ class _Phase(enum.Enum):
 
 _READING: Final = frozenset({_Phase.NEW, _Phase.IDLE, _Phase.HEAD, _Phase.BODY})
 _DRAIN_SECONDS: Final = {_Phase.NEW: _DRAIN_GRACE_SECONDS, _Phase.IDLE: _DRAIN_IDLE_SECONDS}
+_WAITING: Final = frozenset({_Phase.NEW, _Phase.IDLE, _Phase.HEAD, _Phase.LINGERING})
 
 
 class HttpConnection(ABC, Generic[ServiceT]):
@@ -104,13 +114,30 @@ class HttpConnection(ABC, Generic[ServiceT]):
     for every wait costs more than parsing a header.
     """
 
-    __slots__ = ("_address", "_buffer", "_close", "_peer", "_phase", "_scope", "_searched", "_service", "_stream")
+    __slots__ = (
+        "_buffer", "_close", "_dropped", "_peer", "_phase", "_scope", "_searched", "_service", "_stream",
+        "_trusted_proxy", "address", "proven", "waiting_since",
+    )  # fmt: skip
 
-    def __init__(self, stream: trio.abc.HalfCloseableStream, service: ServiceT, *, address: str, port: int = 0) -> None:
-        """``address`` is the peer's."""
+    def __init__(
+        self,
+        stream: trio.abc.HalfCloseableStream,
+        service: ServiceT,
+        *,
+        address: str,
+        port: int = 0,
+        trusted_proxy: bool = False,
+    ) -> None:
+        """``address`` is what the peer is counted under; a trusted proxy is believed who its client is."""
+        self.address = address
+        self.proven = False
+        """Whether it ever brought a good token."""
+        self.waiting_since = trio.current_time()
+        """When it was accepted, or its last request answered; on trio's clock."""
         self._stream = stream
         self._service = service
-        self._address = address
+        self._trusted_proxy = trusted_proxy
+        self._dropped = False
         self._peer = f"{address}:{port}"
         self._buffer = bytearray()
         self._searched = 0  # how much of the buffer holds no end of a head
@@ -133,6 +160,16 @@ class HttpConnection(ABC, Generic[ServiceT]):
             service.log.debug("callback_peer_gone", peer=self._peer, phase=self._phase.name.lower())
         finally:
             await trio.aclose_forcefully(self._stream)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether nothing is lost if it is dropped: no request of it has arrived whole, or all are answered."""
+        return self._phase in _WAITING
+
+    def drop(self) -> None:
+        """Close at once and without a word: somebody else needs the place."""
+        self._dropped = True
+        self._scope.cancel()
 
     def drain(self) -> None:
         """Close soon: after a moment between two requests, otherwise after the answer to the one under way.
@@ -186,11 +223,12 @@ class HttpConnection(ABC, Generic[ServiceT]):
                 await self._linger()
                 return
             self._enter(_Phase.IDLE, limits.idle_timeout_seconds)
+            self.waiting_since = trio.current_time()
 
     async def _give_up(self) -> None:
         """The deadline has passed, or draining has cut an idle connection: say so where the peer awaits an answer."""
         limits = self._service.limits
-        if self._phase not in (_Phase.HEAD, _Phase.BODY):
+        if self._dropped or self._phase not in (_Phase.HEAD, _Phase.BODY):
             return
         if self._service.draining:
             answer = answers.DRAINING
@@ -310,7 +348,7 @@ class HttpConnection(ABC, Generic[ServiceT]):
 
 
 class Connection(HttpConnection[Service]):
-    """Takes callbacks. Bad tokens are counted under the peer's address."""
+    """Takes callbacks. Bad tokens and signatures are counted under the peer's address."""
 
     __slots__ = ()
 
@@ -324,8 +362,10 @@ class Connection(HttpConnection[Service]):
         if answer is None:
             action_id = self._service.key.verify(head.path[len(_PREFIX) :].decode("ascii"))
             if action_id is None:
-                answer = self._bad_token()
+                self._close = True
+                answer = self._guessed(answers.NO_SUCH_TOKEN, head.headers)
             else:
+                self.proven = True
                 answer = self._body_refusal(head)
                 if answer is None:
                     body = await self._read_body(head)
@@ -344,10 +384,15 @@ class Connection(HttpConnection[Service]):
             return answers.WRONG_METHOD
         return None
 
-    def _bad_token(self) -> Answer:
-        self._close = True
-        wait_seconds = self._service.bad_tokens.count(self._address)
-        return answers.too_many(wait_seconds) if wait_seconds else answers.NO_SUCH_TOKEN
+    def _guessed(self, answer: Answer, headers: Mapping[str, str]) -> Answer:
+        """``answer``, which refuses a token or a signature, or 429 where the peer has had too many of them."""
+        limits = self._service.limits
+        address = self.address
+        if self._trusted_proxy:
+            client = client_behind(headers.get("x-forwarded-for", ""), limits.trusted_proxies)
+            address = address if client is None else group_of(client)
+        wait_seconds = self._service.bad_tokens.count(address, limits.guesses_per_minute)
+        return answers.too_many(wait_seconds) if wait_seconds else answer
 
     def _body_refusal(self, head: Head) -> Answer | None:
         headers = head.headers
@@ -374,7 +419,7 @@ class Connection(HttpConnection[Service]):
         except InvalidCallback as error:
             return problem(400, str(error))
         except CallbackNotAllowed as error:
-            return answers.not_allowed(str(error))
+            return self._guessed(answers.not_allowed(str(error)), headers)
         except NotFound as error:
             return problem(404, str(error))
         except Overloaded as error:

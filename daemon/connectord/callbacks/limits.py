@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from connectord.callbacks.addresses import IPNetwork
+
 MOST_ADDRESSES = 10_000
 """How many addresses :class:`BadTokens` remembers; the one not seen for longest is forgotten first."""
 
@@ -42,27 +44,42 @@ class Limits:
     """How long what a peer still sends is thrown away after the last answer, so that it can read that answer."""
 
     max_connections: int = 1024
-    """One more waits for a place, without having been accepted."""
+    """For one more, one that has waited for longer than ``place_patience_seconds`` is dropped. Where there is none, it
+    waits in the kernel's queue. Half of the process's file descriptors are the most in any case."""
 
     place_patience_seconds: float = 2.0
     """So long; then it, and all that come until there is a place again, are answered with 503 and closed."""
 
+    max_connections_per_address: int = 256
+    """As :attr:`max_connections`, for each address (IPv6: each /64) that is no trusted proxy's. As many again may wait
+    for a place, accepted but not read."""
+
     max_requests_per_connection: int = 1000
     """The last of them is answered with ``Connection: close``."""
 
-    bad_tokens_per_minute: int = 600
-    """Per peer address. Beyond it a bad token is answered with 429 instead of 404; a good one is always taken, because
-    behind a proxy all peers have one address."""
+    guesses_per_minute: int = 600
+    """Per address (IPv6: per /64). Beyond it a bad token or signature is answered with 429 instead of 404 or 401; a
+    good one is always taken, because behind a proxy all peers have one address."""
+
+    trusted_proxies: tuple[IPNetwork, ...] = ()
+    """Whose ``X-Forwarded-For`` says which address a guess is counted under."""
+
+    def in_force(self) -> Limits:
+        """Themselves: what :func:`connectord.callbacks.serve_callbacks` asks for, where they never change."""
+        return self
+
+
+DEFAULTS = Limits()
+"""The limits where nobody sets any."""
 
 
 class BadTokens:
-    """Counts the bad tokens of each peer address, in a table of at most :data:`MOST_ADDRESSES`."""
+    """Counts the bad tokens and signatures of each peer address, in a table of at most :data:`MOST_ADDRESSES`."""
 
-    __slots__ = ("_most_addresses", "_now", "_per_minute", "_seen")
+    __slots__ = ("_most_addresses", "_now", "_seen")
 
-    def __init__(self, per_minute: int, now: Callable[[], float], most_addresses: int = MOST_ADDRESSES) -> None:
+    def __init__(self, now: Callable[[], float], most_addresses: int = MOST_ADDRESSES) -> None:
         """``now`` gives seconds on a clock that never goes back."""
-        self._per_minute = per_minute
         self._now = now
         self._most_addresses = most_addresses
         self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
@@ -70,8 +87,8 @@ class BadTokens:
     def __len__(self) -> int:
         return len(self._seen)
 
-    def count(self, address: str) -> int:
-        """Count one more. 0, or the whole seconds (1 to 60) that the peer has to wait as it has had too many.
+    def count(self, address: str, per_minute: int) -> int:
+        """Count one more. 0 up to ``per_minute``; then the whole seconds (1 to 60) that the peer has to wait.
 
         A peer's minute begins at its first bad token; one that goes on while refused does not make it longer.
         """
@@ -83,6 +100,6 @@ class BadTokens:
         self._seen.move_to_end(address)
         if len(self._seen) > self._most_addresses:
             self._seen.popitem(last=False)
-        if bad < self._per_minute:
+        if bad < per_minute:
             return 0
         return max(1, math.ceil(began + _WINDOW_SECONDS - now))

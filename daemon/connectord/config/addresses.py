@@ -35,6 +35,14 @@ def parse_bind(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def parse_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """An address, or a network in CIDR notation. Raises :class:`ValueError`, with how to write it."""
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        raise ValueError('must be an address or a network such as "127.0.0.1" or "10.1.0.0/16"') from None
+
+
 def parse_http_url(text: str) -> str:
     """``text`` without a slash at its end, if it is an absolute http or https URL with no query and no fragment.
 

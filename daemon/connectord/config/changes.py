@@ -124,6 +124,10 @@ def _other_values(config: Config, counterpart: Config) -> dict[str, object]:
         "daemon.loop_warning": "off" if daemon.loop_warning_ms is None else format_duration(daemon.loop_warning_ms),
         "callbacks.bind": _address(callbacks.host, callbacks.port),
     }
+    values["callbacks.max_connections"] = callbacks.max_connections
+    values["callbacks.max_connections_per_address"] = callbacks.max_connections_per_address
+    values["callbacks.guesses_per_minute"] = callbacks.guesses_per_minute
+    values["callbacks.trusted_proxies"] = callbacks.trusted_proxies or None
     # an address made from bind changes when bind does: at a restart
     if callbacks.public_url_given or counterpart.callbacks.public_url_given:
         values["callbacks.public_url"] = callbacks.public_url

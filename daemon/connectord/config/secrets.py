@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from connectord.config.annotations import field_types, is_list, is_model, is_table, item_type, options_of, value_type
 from connectord.config.positions import KeyPath
 from connectord.config.tables import Problems
+from connectord.observability import spellings
 
 STARS = "**********"
 """What is shown in a secret's place."""
@@ -143,11 +143,7 @@ def hide_secrets(text: str, secrets: Collection[str]) -> str:
     """``text`` with stars in the place of every one of ``secrets``, also where it stands there quoted."""
     # the longest first, for one may be part of another
     for secret in sorted(secrets, key=len, reverse=True):
-        for spelling in {
-            secret,
-            repr(secret)[1:-1],
-            *(json.dumps(secret, ensure_ascii=way)[1:-1] for way in (True, False)),
-        }:
+        for spelling in sorted(spellings(secret), key=len, reverse=True):
             text = text.replace(spelling, STARS)
     return text
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from connectord.config.addresses import default_public_url, is_unspecified, parse_bind, parse_http_url
-from connectord.config.scalars import Reader, choice, duration, parsed, text
+from connectord.config.addresses import default_public_url, is_unspecified, parse_bind, parse_http_url, parse_network
+from connectord.config.scalars import Reader, choice, duration, parsed, text, whole_number
 from connectord.config.tables import Table
 from connectord.config.values import (
     DEFAULT_DRAIN_MS,
@@ -24,6 +24,8 @@ DEFAULT_BIND = ("127.0.0.1", 8470)
 _LONGEST_SOCKET_PATH = 107
 
 SHORTEST_LOOP_WARNING_MS = 10
+MOST_CONNECTIONS = 100_000
+MOST_GUESSES = 1_000_000
 
 _log_format: Reader[LogFormat] = choice("json", "console")
 _log_level: Reader[LogLevel] = choice("debug", "info", "warning", "error")
@@ -63,6 +65,13 @@ def read_callbacks(table: Table) -> CallbackSettings:
     """The ``[callbacks]`` table."""
     host, port = table.read("bind", parsed(parse_bind), DEFAULT_BIND)
     public_url = table.read("public_url", parsed(parse_http_url), None)
+    defaults = CallbackSettings(host, port, "")
+    max_connections = table.read("max_connections", whole_number(1, MOST_CONNECTIONS), defaults.max_connections)
+    per_address = table.read(
+        "max_connections_per_address", whole_number(1, MOST_CONNECTIONS), defaults.max_connections_per_address
+    )
+    guesses = table.read("guesses_per_minute", whole_number(1, MOST_GUESSES), defaults.guesses_per_minute)
+    trusted_proxies = tuple(table.read_each("trusted_proxies", parsed(parse_network)))
     table.finish()
     if is_unspecified(host) and "public_url" not in table:
         table.problem(
@@ -75,4 +84,8 @@ def read_callbacks(table: Table) -> CallbackSettings:
         port=port,
         public_url=public_url or default_public_url(host, port),
         public_url_given=public_url is not None,
+        max_connections=max_connections,
+        max_connections_per_address=per_address,
+        guesses_per_minute=guesses,
+        trusted_proxies=trusted_proxies,
     )

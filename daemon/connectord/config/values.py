@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, TypeAlias
@@ -51,13 +52,19 @@ class CallbackSettings:
     """``[callbacks]``: where to listen, and the address that external systems are told.
 
     ``port`` 0 stands for any free one. ``public_url`` ends without a slash. Where ``public_url_given`` is false
-    it was made from ``host`` and ``port``, and whoever binds port 0 has to put the real port in.
+    it was made from ``host`` and ``port``, and whoever binds port 0 has to put the real port in. The connections in
+    all and for each address, and ``guesses_per_minute`` of each address, are 1 or more. The ``X-Forwarded-For`` of
+    ``trusted_proxies`` is believed.
     """
 
     host: str
     port: int
     public_url: str
     public_url_given: bool = True
+    max_connections: int = 1024
+    max_connections_per_address: int = 256
+    guesses_per_minute: int = 600
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

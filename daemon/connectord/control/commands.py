@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import structlog
 
+from connectord.callers import Role
 from connectord.control.methods.base import Caller
-from connectord.control.peers import Role
 from connectord.control.protocol import MAX_LINE_BYTES
 from connectord.control.signatures import SIGNATURES
 from connectord.errors import (
@@ -43,6 +43,7 @@ async def run_command(command: Command, params: dict[str, Any], caller: Caller, 
         raise InvalidRequest(f"{command.name}: {error}") from error
     services = _Services(ask)
     try:
+        caller.require(ROLES[command.role], command.name)
         result = await command.handler(checked, CommandCaller(caller.name, _NAMES[caller.role]), services)
         encoded = msgspec.json.encode(result)
         if len(encoded) > _LONGEST_RESULT:

@@ -6,20 +6,13 @@ import socket
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Protocol
+
+from connectord.callers import Role as Role
 
 _SO_PEERGROUPS = 77  # not in Python's socket module
 _MAX_BUFFER = 1024  # what Python lets getsockopt take: 256 groups
 _PEERCRED = struct.Struct("=iII")
-
-
-class Role(IntEnum):
-    """What a caller may do; each role may do what the ones below it may."""
-
-    VIEWER = 1
-    OPERATOR = 2
-    ADMIN = 3
 
 
 @dataclass(frozen=True, slots=True)

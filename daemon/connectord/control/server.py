@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
+import os
 import select
 import socket
 import stat
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -38,11 +41,14 @@ Dispatch = Callable[[Caller, str, dict[str, Any], Notify], Awaitable[Any]]
 Authorize = Callable[[Peer], Caller | None]
 
 WRITE_TIMEOUT_SECONDS = 10
+LINE_TIMEOUT_SECONDS = 60
+"""From a line's first byte to its end: half a line is kept in memory."""
 NOTIFICATION_PATIENCE_SECONDS = 300
 """How long a reader may take for what it is notified of in one piece before it is dropped. What it costs meanwhile is
 its own connection: whoever notifies it waits, and keeps nothing for it."""
 _HANGUP_CHECK_SECONDS = 0.25
 _LINGER_SECONDS = 1
+_SECONDS_BETWEEN_WARNINGS = 10
 _READ_BYTES = 64 * 1024
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -99,6 +105,8 @@ async def serve_control(
     authorize: Authorize[Caller],
     *,
     max_connections: int = 256,
+    max_connections_per_user: int = 64,
+    reserved_connections: int = 8,
     max_in_flight: int = 64,
     methods: Collection[str] | None = None,
     drain: trio.Event | None = None,
@@ -107,21 +115,34 @@ async def serve_control(
     """Serve the control socket until cancelled.
 
     ``authorize`` is asked at every request, so that a reload counts on open connections too. With ``methods``, any
-    other method is refused here. Once ``drain`` is set nothing more is accepted: who connects then waits for the next
-    daemon, where the service manager holds the socket. StoreFailed out of ``dispatch`` is answered and then raised:
-    the daemon must stop.
+    other method is refused here. Of the ``max_connections`` a user may have ``max_connections_per_user``; root and the
+    daemon's own user have no limit of their own, and ``reserved_connections`` are kept for them. Once ``drain`` is set
+    nothing more is accepted: who connects then waits for the next daemon, where the service manager holds the socket.
+    StoreFailed out of ``dispatch`` is answered and then raised: the daemon must stop.
     """
-    connections = 0
+    by_user: Counter[int] = Counter()
+    tell = _Seldom()
 
-    async def serve(stream: trio.SocketStream) -> None:
-        nonlocal connections
+    def refusal(uid: int) -> str | None:
+        """Why one more connection of a user cannot be taken."""
+        privileged = uid in (0, os.getuid())
+        if by_user.total() >= max_connections - (0 if privileged else reserved_connections):
+            tell("control_connections_full", limit=max_connections)
+            return f"{max_connections} connections are open already; try again"
+        if not privileged and by_user[uid] >= max_connections_per_user:
+            tell("control_connections_of_user_full", limit=max_connections_per_user, uid=uid)
+            return f"uid {uid} has {max_connections_per_user} connections open already; close some, or try again"
+        return None
+
+    async def serve(stream: trio.SocketStream, peer: Peer) -> None:
         try:
-            await _Connection(stream, dispatch, authorize, max_in_flight, methods).run()
+            await _Connection(stream, peer, dispatch, authorize, max_in_flight, methods).run()
         finally:
-            connections -= 1
+            by_user[peer.uid] -= 1
+            if not by_user[peer.uid]:
+                del by_user[peer.uid]
 
     async def accept(nursery: trio.Nursery) -> None:
-        nonlocal connections
         while True:
             try:
                 stream = await listener.accept()
@@ -131,15 +152,20 @@ async def serve_control(
                 log.warning("control_accept_failed", error=str(error))
                 await trio.sleep(0.1)
                 continue
-            if connections >= max_connections:
-                log.warning("control_connections_full", limit=max_connections)
-                text = f"{max_connections} connections are open already; try again"
-                with contextlib.suppress(trio.BrokenResourceError), trio.move_on_after(1):
-                    await stream.send_all(encode_error(None, OVERLOADED, text))
+            try:
+                peer = peer_of(stream.socket)
+            except OSError as error:
+                log.warning("control_peer_unknown", error=str(error))
                 await trio.aclose_forcefully(stream)
                 continue
-            connections += 1
-            nursery.start_soon(serve, stream)
+            refused = refusal(peer.uid)
+            if refused is not None:
+                with contextlib.suppress(trio.BrokenResourceError), trio.move_on_after(1):
+                    await stream.send_all(encode_error(None, OVERLOADED, refused))
+                await trio.aclose_forcefully(stream)
+                continue
+            by_user[peer.uid] += 1
+            nursery.start_soon(serve, stream, peer)
 
     async with listener, trio.open_nursery() as nursery:
         task_status.started()
@@ -151,16 +177,31 @@ async def serve_control(
         await listener.aclose()
 
 
+class _Seldom:
+    """Warnings that a flood of connections would otherwise make a flood of."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, float] = {}
+
+    def __call__(self, event: str, **fields: Any) -> None:
+        now = trio.current_time()
+        if now >= self._next.get(event, now):
+            self._next[event] = now + _SECONDS_BETWEEN_WARNINGS
+            log.warning(event, **fields)
+
+
 class _Connection(Generic[Caller]):
     def __init__(
         self,
         stream: trio.SocketStream,
+        peer: Peer,
         dispatch: Dispatch[Caller],
         authorize: Authorize[Caller],
         max_in_flight: int,
         methods: Collection[str] | None,
     ) -> None:
         self._stream = stream
+        self._peer = peer
         self._dispatch = dispatch
         self._authorize = authorize
         self._methods = methods
@@ -173,11 +214,6 @@ class _Connection(Generic[Caller]):
     async def run(self) -> None:
         try:
             with self._scope:
-                try:
-                    self._peer = peer_of(self._stream.socket)
-                except OSError as error:
-                    log.warning("control_peer_unknown", error=str(error))
-                    return
                 async with trio.open_nursery() as watcher:
                     async with trio.open_nursery() as requests:
                         if await self._read(requests):
@@ -193,30 +229,40 @@ class _Connection(Generic[Caller]):
         """Read and start requests. True at the end of input, False if the connection is to be closed now."""
         buffer = bytearray()
         searched = 0
+        line_ends_by = math.inf
         while True:
             try:
-                chunk = await self._stream.receive_some(_READ_BYTES)
+                with trio.move_on_at(line_ends_by) as reading:
+                    chunk = await self._stream.receive_some(_READ_BYTES)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return False
+            if reading.cancelled_caught:
+                await self._refuse_line(f"a line has to end within {LINE_TIMEOUT_SECONDS} s after it began")
                 return False
             if not chunk:
                 return not self._hung_up()
             buffer += chunk
+            took = False
             while (end := buffer.find(b"\n", searched)) >= 0:
                 if end > MAX_LINE_BYTES:
                     break
                 line = bytes(buffer[:end])
                 del buffer[: end + 1]
                 searched = 0
+                took = True
                 if not await self._take(line, requests):
                     return False
             searched = len(buffer)
             if searched > MAX_LINE_BYTES:
-                await self._refuse_long_line()
+                await self._refuse_line(f"a line may have at most {MAX_LINE_BYTES} bytes")
                 return False
+            if not buffer:
+                line_ends_by = math.inf
+            elif took or line_ends_by == math.inf:
+                line_ends_by = trio.current_time() + LINE_TIMEOUT_SECONDS
 
-    async def _refuse_long_line(self) -> None:
-        text = f"a line may have at most {MAX_LINE_BYTES} bytes; the connection is closed"
-        await self._send(encode_error(None, INVALID_REQUEST, text))
+    async def _refuse_line(self, why: str) -> None:
+        await self._send(encode_error(None, INVALID_REQUEST, f"{why}; the connection is closed"))
         # take the rest for a moment, so that the peer's own write ends and it comes to read the answer
         with trio.move_on_after(_LINGER_SECONDS), contextlib.suppress(trio.BrokenResourceError):
             await self._stream.send_eof()

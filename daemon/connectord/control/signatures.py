@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from connectord.callers import Role
 from connectord.control import params as p
 from connectord.control import results as r
-from connectord.control.peers import Role
 
 
 @dataclass(frozen=True, slots=True)

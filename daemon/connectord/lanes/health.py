@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -25,6 +26,13 @@ class Health:
     """Why the adapter does not listen at the moment, although it should."""
     reached_at: float | None = None
     """When a call last reached the system, in seconds on trio's clock."""
+    mask: Callable[[str], str] = str
+    """Takes secrets out of errors."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # several set an error, and a secret must not show whoever does
+        masked = self.mask(value) if isinstance(value, str) and name in ("last_error", "not_listening") else value
+        object.__setattr__(self, name, masked)
 
     @property
     def shown(self) -> str:

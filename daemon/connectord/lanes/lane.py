@@ -53,7 +53,7 @@ class Lane:
         measures: LaneMeasures | None = None,
         traceparent: Callable[[Action], str | None] = attrgetter("traceparent"),
     ) -> None:
-        self.health = Health(config.name)
+        self.health = Health(config.name, mask=ledger.mask)
         self._context = LaneContext(
             config,
             adapter_class,

@@ -17,11 +17,13 @@ import structlog
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from connectord.callers import Caller, Role
 from connectord.clock import LONGEST_SLEEP_SECONDS, STEP_BACK_MS, Alarm, Clock, ClockWatch
 from connectord.errors import Overloaded, RequestError, StoreError, StoreFailed, StoreFull
 from connectord.ledger import asking
 from connectord.ledger import operations as op
 from connectord.ledger.ids import IdSource
+from connectord.ledger.masking import Mask, masked
 from connectord.ledger.policies import PolicyBook
 from connectord.ledger.polled import PolledActions
 from connectord.ledger.submission import Submission
@@ -70,7 +72,10 @@ class Ledger:
         clock: Clock,
         rng: random.Random,
         policies: Callable[[], PolicyBook],
+        mask: Mask = str,
     ) -> None:
+        self.mask = mask
+        """Takes secrets out of what systems and adapters say."""
         self._store = store
         self._executor = executor
         self._clock = clock
@@ -284,12 +289,32 @@ class Ledger:
 
     async def apply(self, action_id: str, event: Event, who: str, note: str | None = None) -> Transition:
         """Let an event happen to an action. Raises :class:`NotFound`, :class:`Refused`, :class:`Overloaded`."""
-        return cast("Transition", await self.perform_at_once(op.Apply(action_id, event, who, note)))
+        return cast("Transition", await self.perform_at_once(op.Apply(action_id, masked(event, self.mask), who, note)))
+
+    async def submit_for(self, caller: Caller, submissions: Sequence[Submission]) -> list[Action]:
+        """:meth:`submit` on behalf of an operator. Raises :class:`NotAllowed`, too."""
+        caller.require(Role.OPERATOR, "submitting an action")
+        return await self.submit(submissions, caller.name)
+
+    async def apply_for(self, caller: Caller, action_id: str, event: Event, note: str | None = None) -> Transition:
+        """:meth:`apply` on behalf of an operator. Raises :class:`NotAllowed`, too."""
+        caller.require(Role.OPERATOR, "changing an action")
+        return await self.apply(action_id, event, caller.name, note)
+
+    async def rerun_for(self, caller: Caller, ids: Sequence[str], *, once: bool, at_once: bool) -> list[Action]:
+        """New actions from closed ones, all or none, on behalf of an operator; ``once`` leaves out what was before.
+
+        Raises :class:`NotAllowed`, :class:`NotFound`, :class:`Refused`, :class:`StoreFull` and, with ``at_once``,
+        :class:`Overloaded` where the queue is full.
+        """
+        caller.require(Role.OPERATOR, "running actions again")
+        operation = op.Rerun(ids, caller.name, once)
+        return cast("list[Action]", await (self.perform_at_once(operation) if at_once else self.perform(operation)))
 
     async def report(self, action_id: str, event: Event, who: str) -> Transition | None:
         """Record what an attempt came to, whatever the disk says; None where it is refused."""
         try:
-            return cast("Transition", await self.insist(op.Apply(action_id, event, who)))
+            return cast("Transition", await self.insist(op.Apply(action_id, masked(event, self.mask), who)))
         except RequestError:
             return None
 
@@ -306,6 +331,7 @@ class Ledger:
         self, action_id: str, event: Event | None, who: str, retry_after_ms: int | None = None
     ) -> int | None:
         """Record what a poll brought, whatever the disk says; the time of the next one, if there is to be one."""
+        event = None if event is None else masked(event, self.mask)
         try:
             return cast("int | None", await self.insist(asking.EndPoll(action_id, event, who, retry_after_ms)))
         except RequestError:
@@ -320,7 +346,7 @@ class Ledger:
 
     async def deliver(self, action_id: str, system: str, event: Event, who: str) -> Transition:
         """Take a response from one of the system's own actions, whatever the disk says. Raises :class:`NotFound`."""
-        return cast("Transition", await self.insist(asking.Deliver(action_id, system, event, who)))
+        return cast("Transition", await self.insist(asking.Deliver(action_id, system, masked(event, self.mask), who)))
 
     async def recover(self) -> int:
         """Rule 14, once at start: how many attempts were interrupted."""

@@ -16,7 +16,7 @@ from connectord.ledger.submission import response_digest
 from connectord.lifecycle import events as on
 
 MOST_LEVELS = 200
-"""How deep the data of a response may be nested."""
+"""How deep custom data may be nested."""
 
 
 def response_event(response: object, source: str, attempt: int | None = None) -> on.Event:
@@ -67,12 +67,18 @@ def _check_extent(data: Mapping[Any, Any], source: str) -> None:
     if len(encoded) > MAX_RESPONSE_BYTES:
         raise ValueError(f"{source} returned data of {len(encoded)} bytes; {_AT_MOST}")
     # only what has so many containers can be so deep
-    if encoded.count(b"{") + encoded.count(b"[") > MOST_LEVELS:
-        level: list[Any] = [msgspec.json.decode(encoded)]
-        for _ in range(MOST_LEVELS):
-            level = [item for each in level for item in _items(each) if isinstance(item, dict | list)]
-        if level:
-            raise ValueError(_too_deep(source))
+    if encoded.count(b"{") + encoded.count(b"[") > MOST_LEVELS and is_too_deep(msgspec.json.decode(encoded)):
+        raise ValueError(_too_deep(source))
+
+
+def is_too_deep(data: Any) -> bool:
+    """Whether JSON is nested deeper than :data:`MOST_LEVELS`, where some reader of it would give up one day."""
+    level = [data]
+    for _ in range(MOST_LEVELS):
+        level = [item for each in level for item in _items(each) if isinstance(item, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def _items(value: Any) -> Iterable[Any]:

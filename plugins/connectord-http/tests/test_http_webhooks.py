@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import string
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -105,6 +106,20 @@ def test_one_good_signature_among_several_does() -> None:
     others = [signed(OTHER)["webhook-signature"], "v1a,abc", "v2,x", "v1,", "v1,###", "rubbish"]
     headers["webhook-signature"] = " ".join([*others, headers["webhook-signature"]])
     assert read(headers) == Succeeded({"a": 1})
+
+
+def test_only_one_spelling_of_a_signature_is_valid() -> None:
+    headers = signed()
+    version, _, encoded = headers["webhook-signature"].partition(",")
+    assert encoded.endswith("=")
+    # two bits of the last character say nothing
+    spare = next(one for one in string.ascii_letters + string.digits if one != encoded[-2] and same_bytes(encoded, one))
+    for spelled in (encoded[:-2] + spare + "=", encoded.rstrip("="), encoded + "=", encoded + "===="):
+        assert "valid for this body" in refusal({**headers, "webhook-signature": f"{version},{spelled}"})
+
+
+def same_bytes(encoded: str, last: str) -> bool:
+    return base64.b64decode(encoded[:-2] + last + "=") == base64.b64decode(encoded)
 
 
 def test_the_same_callback_twice_passes_twice() -> None:

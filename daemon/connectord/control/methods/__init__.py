@@ -16,10 +16,9 @@ from connectord.control.methods.daemon import DaemonMethods
 from connectord.control.methods.notifications import NotificationMethods
 from connectord.control.methods.people import PeopleMethods
 from connectord.control.methods.reruns import RerunMethods
-from connectord.control.peers import Role
 from connectord.control.protocol import unknown_method
 from connectord.control.signatures import SIGNATURES
-from connectord.errors import InvalidRequest, NotAllowed
+from connectord.errors import InvalidRequest
 from connectord.plugins import Command
 
 __all__ = ["Caller", "Methods", "Services"]
@@ -49,7 +48,8 @@ class Methods:
         call, signature = self.table.get(name), SIGNATURES.get(name)
         if call is None or signature is None:
             return await self._dispatch_command(caller, name, params, notify)
-        _check_role(caller, name, signature.role)
+        # here too, for an early and uniform refusal: what does the work checks the role itself
+        caller.require(signature.role, name)
         try:
             checked = msgspec.convert(params, signature.params)
         except msgspec.ValidationError as error:
@@ -62,14 +62,9 @@ class Methods:
         command = commands.get(name)
         if command is None:
             raise unknown_method(name, [*self.table, *commands])
-        _check_role(caller, name, ROLES[command.role])
+        caller.require(ROLES[command.role], name)
 
         async def ask(method: str, asked: dict[str, Any]) -> Any:
             return await self.dispatch(caller, method, asked, notify)
 
         return await run_command(command, params, caller, ask)
-
-
-def _check_role(caller: Caller, name: str, needed: Role) -> None:
-    if caller.role < needed:
-        raise NotAllowed(f"{name} needs the role {needed.name.lower()}; {caller.name} is {caller.role.name.lower()}")

@@ -41,6 +41,7 @@ class ActionMethods(MethodGroup):
     async def _submit_all(self, items: Sequence[p.Submit], caller: Caller) -> list[r.Action]:
         submissions = []
         for item in items:
+            self._check_depth(item.data)
             if self._services.limit_of(item.system) is None:
                 names = ", ".join(view.name for view in self._services.systems_view()) or "none"
                 raise NotFound(f"there is no system {item.system!r} in connectord.toml; configured are: {names}")
@@ -56,7 +57,7 @@ class ActionMethods(MethodGroup):
                     traceparent=_checked_traceparent(item.traceparent),
                 )
             )
-        actions = await self._services.ledger.submit(submissions, caller.name)
+        actions = await self._services.ledger.submit_for(caller, submissions)
         return await self._views([action.id for action in actions])
 
     async def _list(self, params: p.List, caller: Caller, notify: Notify) -> r.ActionPage:

@@ -3,38 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+from connectord.callers import Caller as Caller
 from connectord.control import results as r
-from connectord.control.peers import Role
 from connectord.control.protocol import Notify as Notify
 from connectord.control.views import action_view
-from connectord.errors import NotFound
-from connectord.ledger.ledger import Ledger
+from connectord.errors import InvalidRequest, NotFound
+from connectord.ledger.responses import MOST_LEVELS, is_too_deep
+from connectord.ledger.submission import Submission
+from connectord.ledger.watchers import Watchers
 from connectord.lifecycle import events as on
+from connectord.lifecycle.action import Action
 from connectord.lifecycle.circumstances import Present
+from connectord.lifecycle.transitions import Transition
 from connectord.store.base import ActionRecord, ReadStore
 
 T = TypeVar("T")
 VIEWS_AT_ONCE = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who is at the other end of the control socket."""
-
-    name: str
-    role: Role
-
-
 Call: TypeAlias = Callable[[Any, Caller, Notify], Awaitable[Any]]
 """A method: takes the checked parameters, gives what is answered, raises a ``RequestError``."""
 
 
+class Ledger(Protocol):
+    """What the methods need of the ledger. What changes anything takes the caller, and checks the role itself."""
+
+    @property
+    def watchers(self) -> Watchers: ...
+    async def submit_for(self, caller: Caller, submissions: Sequence[Submission]) -> list[Action]: ...
+    async def apply_for(
+        self, caller: Caller, action_id: str, event: on.Event, note: str | None = None
+    ) -> Transition: ...
+    async def rerun_for(self, caller: Caller, ids: Sequence[str], *, once: bool, at_once: bool) -> list[Action]: ...
+
+
 class Services(Protocol):
-    """What the methods need of the daemon."""
+    """What the methods need of the daemon. What needs a role takes the caller, and checks it next to the work."""
 
     @property
     def ledger(self) -> Ledger: ...
@@ -45,17 +52,19 @@ class Services(Protocol):
     def systems_view(self) -> list[r.System]: ...
     def status_view(self) -> r.Status: ...
     def notification_backlog(self) -> r.NotificationBacklog: ...
-    async def retry_notifications(self, who: str) -> int: ...
-    async def pause(self, system: str, paused: bool, who: str) -> None: ...
-    async def reload(self, *, plan: bool, to: int | None, who: str) -> r.Reload: ...
-    async def reload_effects(self, *, plan: bool, to: int | None, after: str | None, limit: int) -> r.EffectPage: ...
+    async def retry_notifications(self, caller: Caller) -> int: ...
+    async def pause(self, system: str, paused: bool, caller: Caller) -> None: ...
+    async def reload(self, caller: Caller, *, plan: bool, to: int | None) -> r.Reload: ...
+    async def reload_effects(
+        self, caller: Caller, *, plan: bool, to: int | None, after: str | None, limit: int
+    ) -> r.EffectPage: ...
     async def config_history(self, *, before: int | None, limit: int) -> r.ConfigVersions: ...
-    async def config_show(self, version: int | None) -> r.ConfigText: ...
-    async def config_diff(self, a: int, b: int) -> r.ConfigDifference: ...
-    async def examine(self, limit_seconds: float) -> r.Diagnosis: ...
+    async def config_show(self, caller: Caller, version: int | None) -> r.ConfigText: ...
+    async def config_diff(self, caller: Caller, a: int, b: int) -> r.ConfigDifference: ...
+    async def examine(self, caller: Caller, limit_seconds: float) -> r.Diagnosis: ...
     def queues(self) -> Mapping[str, str | None]: ...
     def now_ms(self) -> int: ...
-    def request_stop(self, *, now: bool) -> None: ...
+    def stop_for(self, caller: Caller, *, now: bool) -> None: ...
 
 
 def _records(store: ReadStore, ids: Sequence[str]) -> list[ActionRecord | None]:
@@ -84,6 +93,12 @@ class MethodGroup:
                 views.append(action_view(record, self._services.limit_of))
         return views
 
+    @staticmethod
+    def _check_depth(data: dict[str, Any] | None) -> None:
+        """Raise :class:`InvalidRequest` for data that could be stored, but not be read by everybody."""
+        if data is not None and is_too_deep(data):
+            raise InvalidRequest(f"data is nested deeper than {MOST_LEVELS} levels")
+
     async def _apply(self, action_id: str, event: on.Event, caller: Caller, note: str | None = None) -> r.Action:
-        await self._services.ledger.apply(action_id, event, caller.name, note)
+        await self._services.ledger.apply_for(caller, action_id, event, note)
         return (await self._views([action_id]))[0]

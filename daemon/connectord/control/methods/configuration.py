@@ -22,18 +22,18 @@ class ConfigurationMethods(MethodGroup):
         }
 
     async def _reload(self, params: p.Reload, caller: Caller, notify: Notify) -> r.Reload:
-        return await self._services.reload(plan=params.plan, to=params.to, who=caller.name)
+        return await self._services.reload(caller, plan=params.plan, to=params.to)
 
     async def _reload_effects(self, params: p.ReloadEffects, caller: Caller, notify: Notify) -> r.EffectPage:
         return await self._services.reload_effects(
-            plan=params.plan, to=params.to, after=params.after, limit=params.limit
+            caller, plan=params.plan, to=params.to, after=params.after, limit=params.limit
         )
 
     async def _history(self, params: p.ConfigHistory, caller: Caller, notify: Notify) -> r.ConfigVersions:
         return await self._services.config_history(before=params.before, limit=params.limit)
 
     async def _show(self, params: p.ConfigShow, caller: Caller, notify: Notify) -> r.ConfigText:
-        return await self._services.config_show(params.version)
+        return await self._services.config_show(caller, params.version)
 
     async def _diff(self, params: p.ConfigDiff, caller: Caller, notify: Notify) -> r.ConfigDifference:
-        return await self._services.config_diff(params.a, params.b)
+        return await self._services.config_diff(caller, params.a, params.b)

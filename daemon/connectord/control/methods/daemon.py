@@ -41,7 +41,7 @@ class DaemonMethods(MethodGroup):
     async def _set_paused(self, system: str, paused: bool, caller: Caller) -> r.System:
         if self._services.limit_of(system) is None:
             raise NotFound(f"there is no system {system!r} in connectord.toml")
-        await self._services.pause(system, paused, caller.name)
+        await self._services.pause(system, paused, caller)
         return next(view for view in self._services.systems_view() if view.name == system)
 
     async def _status(self, params: p.Nothing, caller: Caller, notify: Notify) -> r.Status:
@@ -51,7 +51,7 @@ class DaemonMethods(MethodGroup):
         return with_verdict(status, systems, glance, self._services.now_ms())
 
     async def _doctor(self, params: p.Doctor, caller: Caller, notify: Notify) -> r.Diagnosis:
-        return await self._services.examine(params.timeout_seconds)
+        return await self._services.examine(caller, params.timeout_seconds)
 
     async def _watch(self, params: p.Watch, caller: Caller, notify: Notify) -> None:
         wanted = params.filters or p.WatchFilters()
@@ -67,5 +67,5 @@ class DaemonMethods(MethodGroup):
                     await notify("event", *map(event_view, rows[first : first + TOLD_AT_ONCE]))
 
     async def _shutdown(self, params: p.Shutdown, caller: Caller, notify: Notify) -> r.Stopping:
-        self._services.request_stop(now=params.now)
+        self._services.stop_for(caller, now=params.now)
         return r.Stopping(stopping=True)

@@ -30,4 +30,4 @@ class NotificationMethods(MethodGroup):
         )
 
     async def _retry(self, params: p.Nothing, caller: Caller, notify: Notify) -> r.Hastened:
-        return r.Hastened(count=await self._services.retry_notifications(caller.name))
+        return r.Hastened(count=await self._services.retry_notifications(caller))

@@ -41,6 +41,7 @@ class PeopleMethods(MethodGroup):
         return await self._apply(params.id, on.Assigned(params.queue, params.user), caller)
 
     async def _complete(self, params: p.Complete, caller: Caller, notify: Notify) -> r.Action:
+        self._check_depth(params.data)
         event = on.Completed(params.resolution == "done_successfully", params.data or {}, params.note)
         return await self._apply(params.id, event, caller, params.note)
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 from connectord.control import params as p
 from connectord.control import results as r
 from connectord.control.methods.base import Call, Caller, MethodGroup, Notify
 from connectord.errors import InvalidRequest, NotFound, Overloaded, Refused, StoreFull
-from connectord.ledger.operations import Rerun
 from connectord.lifecycle.action import Action, State
 from connectord.store.base import Filters, Selection
 from connectord.times import parse_rfc3339
@@ -78,14 +76,13 @@ class RerunMethods(MethodGroup):
         ledger = self._services.ledger
         made: list[Action] = []
         for start in range(0, len(ids), SLICE):
-            operation = Rerun(ids[start : start + SLICE], caller.name, once)
+            piece = ids[start : start + SLICE]
             try:
-                done = await (ledger.perform_at_once(operation) if start == 0 else ledger.perform(operation))
+                made += await ledger.rerun_for(caller, piece, once=once, at_once=start == 0)
             except (StoreFull, Overloaded) as error:
                 if start == 0:
                     raise
                 raise StoreFull(
                     f"{len(made)} of {len(ids)} were run again; {ids[start]} and those after it were not: {error}"
                 ) from error
-            made += cast("list[Action]", done)
         return made

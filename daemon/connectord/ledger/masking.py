@@ -1,0 +1,27 @@
+"""Secrets that come back: an error message or a refusal may quote what we sent, and is shown and kept for years.
+
+Only the words for people are masked. Custom data and references are the system's, and go back to it unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from connectord.lifecycle.events import Event
+
+Mask = Callable[[str], str]
+E = TypeVar("E", bound=Event)
+
+_WORDS = ("message", "reason", "text")
+
+
+def masked(event: E, mask: Mask) -> E:
+    """``event`` with every secret in its words masked."""
+    changes: dict[str, Any] = {}
+    for name in _WORDS:
+        words = getattr(event, name, None)
+        if isinstance(words, str) and (hidden := mask(words)) != words:
+            changes[name] = hidden
+    return replace(event, **changes) if changes else event
