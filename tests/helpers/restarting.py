@@ -11,6 +11,7 @@ import secrets
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,7 +64,9 @@ class Tally:
         return "\n".join([*lines, *self.refused[:5], *self.wrong[:5]])
 
 
-async def restart_under_callbacks(manager: ServiceManager, port: int, *, restarts: int, rate: int) -> Tally:
+async def restart_under_callbacks(
+    manager: ServiceManager, port: int, *, restarts: int, rate: int, say: Callable[[str], None]
+) -> Tally:
     """``rate`` callbacks a second, each on a connection of its own, while the service restarts again and again."""
     tally = Tally()
     key = TokenKey.load_or_create(manager.directory / "state" / TOKEN_KEY_NAME, secrets.token_bytes)
@@ -102,6 +105,8 @@ async def restart_under_callbacks(manager: ServiceManager, port: int, *, restart
             began = trio.current_time()
             await manager.restart()
             tally.restart_seconds.append(trio.current_time() - began)
+            count = len(tally.restart_seconds)
+            say(f"restart {count}: {tally.taken} of {tally.sent} taken, {len(tally.refused)} refused")
         await trio.sleep(0.3)
         done.set()
     async with AsyncClient(manager.directory / "control.sock") as client:
@@ -154,8 +159,12 @@ async def _post(port: int, token: str) -> int:
     return int(answer.split(b" ", 2)[1])
 
 
-async def run(directory: Path, *, restarts: int, rate: int) -> Tally:
-    """All of it in a directory of its own."""
+def _say_nothing(text: str) -> None:
+    pass
+
+
+async def run(directory: Path, *, restarts: int, rate: int, say: Callable[[str], None] = _say_nothing) -> Tally:
+    """All of it in a directory of its own; ``say`` gets a line a restart."""
     port = lasting_port()
     (directory / "connectord.toml").write_text(
         f'[daemon]\nlog_level = "warning"\n[callbacks]\nbind = "127.0.0.1:{port}"\n{CONFIGURATION}'
@@ -164,7 +173,7 @@ async def run(directory: Path, *, restarts: int, rate: int) -> Tally:
     async with manager.running():
         await manager.start()
         assert manager.active.is_set(), manager.log()
-        return await restart_under_callbacks(manager, port, restarts=restarts, rate=rate)
+        return await restart_under_callbacks(manager, port, restarts=restarts, rate=rate, say=say)
 
 
 def main() -> None:
@@ -176,8 +185,11 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 16_384), most))
     with tempfile.TemporaryDirectory() as directory:
 
+        def say(text: str) -> None:
+            print(text, flush=True)
+
         async def go() -> Tally:
-            return await run(Path(directory), restarts=arguments.restarts, rate=arguments.rate)
+            return await run(Path(directory), restarts=arguments.restarts, rate=arguments.rate, say=say)
 
         tally = trio.run(go)
     print(tally.report())
