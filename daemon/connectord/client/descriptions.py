@@ -38,6 +38,10 @@ DESCRIPTIONS: dict[str, str] = {
         "Apply connectord.toml, all of it or nothing. With ``plan`` it only says what that would do; ``to`` takes the "
         "text of an older version instead of the file."
     ),
+    "retention": (
+        "How long closed actions are kept, what that has removed, and what is due to go; with ``plan`` by what "
+        "connectord.toml says now, as a reload would apply it."
+    ),
     "status": "The daemon as a whole.",
     "watch": "Follow every change that the filters let through: from now on, or everything after the number ``after``.",
     "shutdown": "Drain and stop the daemon; ``now`` does not wait for the attempts under way.",

@@ -134,6 +134,12 @@ def _other_values(config: Config, counterpart: Config) -> dict[str, object]:
     # a queue that only a rule names shows with its rule
     values.update({f"queues.{name}": what_for for name, what_for in config.queues.items() if what_for is not None})
     values.update(_notify_values(config.notify))
+    for key, age in (
+        ("done_successfully", config.retention.done_successfully_ms),
+        ("not_done_successfully", config.retention.not_done_successfully_ms),
+        ("keys", config.retention.keys_ms),
+    ):
+        values[f"retention.{key}"] = "forever" if age is None else format_duration(age)
     for role in ("viewer", "operator", "admin"):
         rules = [f"{rule.kind}:{rule.number}" for rule in config.control.roles if rule.role == role]
         values[f"control.roles.{role}"] = tuple(rules) or None

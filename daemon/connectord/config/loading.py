@@ -16,6 +16,7 @@ from connectord.config.allocations import AllocationReader, known_queues, read_q
 from connectord.config.control import read_control
 from connectord.config.notify import read_notify
 from connectord.config.positions import find_lines
+from connectord.config.retention import read_retention
 from connectord.config.retries import read_retry
 from connectord.config.secrets import Secrets
 from connectord.config.service import read_callbacks, read_daemon
@@ -97,6 +98,7 @@ def load_config(
     unconfigured = Policy(retry=retry, allocation=allocation.rules)
     notify = read_notify(root.table("notify"), secrets, problems, notifiers)
     control = read_control(root.table("control"))
+    retention = read_retention(root.table("retention"))
     root.finish()
     if problems:
         raise ConfigurationRefused(problems.in_order())
@@ -114,6 +116,7 @@ def load_config(
         ),
         notify=notify,
         control=control,
+        retention=retention,
         secrets=secrets.values,
     )
 

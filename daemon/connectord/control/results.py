@@ -354,6 +354,43 @@ class LoopBlock(Result, frozen=True, kw_only=True):
     system: str | None
 
 
+class Database(Result, frozen=True, kw_only=True):
+    """How large the database is on disk: the file, what of it is free to be used again, and the write-ahead log.
+
+    ``log_held_since`` is since when another program's read keeps the log from being written back, so that it grows;
+    ``log_held_by`` are the processes that have the database open, as far as the daemon may see them.
+    """
+
+    file_bytes: int
+    free_bytes: int
+    log_bytes: int
+    log_held_since: Time | None
+    log_held_by: list[str]
+
+
+class Retention(Result, frozen=True, kw_only=True):
+    """How long closed actions are kept, and what that has removed. ``forever`` where there is no end to it.
+
+    ``due`` is how many are old enough now, by how they were closed; of those, one stays whose owner was not told yet,
+    or to which anything has happened since. The history is whole from the number ``history_from`` on.
+    """
+
+    done_successfully: str
+    not_done_successfully: str
+    keys: str
+    due: dict[str, int]
+    oldest_due: Time | None
+    """when the oldest of them was closed"""
+    last_run_at: Time | None
+    """when it was looked last for what is old enough, since the start of the daemon"""
+    last_run_removed: int
+    removed: int
+    """how many were removed since the database was made"""
+    removed_at: Time | None
+    """when one was removed last"""
+    history_from: int
+
+
 class Status(Result, frozen=True, kw_only=True):
     """The daemon as a whole."""
 
@@ -373,6 +410,8 @@ class Status(Result, frozen=True, kw_only=True):
     """the number of the newest change: look at what there is, then ``watch`` after it, and nothing is missed"""
     notifications: NotificationBacklog
     stopping: bool
+    database: Database | None = None
+    """as of a few seconds ago"""
     longest_block: LoopBlock | None = None
     """the longest time that the event loop did not come round, since the start; to within a quarter of loop_warning"""
     plugins: list[str] = []

@@ -17,6 +17,7 @@ from connectord.store.base import (
     CaseRecord,
     ChangeFilters,
     ConfigRecord,
+    FileState,
     Filters,
     HistoryPage,
     HistoryRow,
@@ -25,9 +26,12 @@ from connectord.store.base import (
     MergeRecord,
     OutboxRecord,
     PeopleCount,
+    Prunable,
+    RetentionRecord,
     Selection,
 )
 from connectord.store.sqlite_connection import open_reader, translate_errors
+from connectord.store.sqlite_pruning import due, retention_record
 from connectord.store.sqlite_rows import ACTION_WIDTH, SELECT_ACTION, SELECT_CONFIG, action_from, outbox_record
 from connectord.store.sqlite_stories import read_story
 
@@ -104,6 +108,7 @@ class SqliteReader:
     """A :class:`connectord.store.base.ReadStore` on one read-only SQLite connection."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._connection = open_reader(path).conn
 
     def record(self, action_id: str) -> ActionRecord | None:
@@ -206,7 +211,10 @@ class SqliteReader:
         return [HistoryRow(*row) for row in self._all(f"{_HISTORY} WHERE action_id = ? ORDER BY seq", action_id)]
 
     def history_page(self, filters: ChangeFilters, after: int, upto: int, limit: int) -> HistoryPage:
-        oldest = self._all("SELECT min(seq) FROM history")[0][0]
+        # what retention removes lies between what stays: from the last number that is gone on nothing is missing
+        oldest = self._all(
+            "SELECT iif(history_through > 0, history_through + 1, (SELECT min(seq) FROM history)) FROM retention"
+        )[0][0]
         where, args = _chosen(_CHANGE_CONDITIONS, filters)
         index = "" if filters.id is None else "INDEXED BY history_action "
         condition = " AND ".join(["h.seq > ?", "h.seq <= ?", *where])
@@ -271,6 +279,25 @@ class SqliteReader:
 
     def people_counts(self) -> Sequence[PeopleCount]:
         return [PeopleCount(*row) for row in self._all(_PEOPLE_COUNTS)]
+
+    def prunable(self, what: Prunable) -> tuple[int, int | None]:
+        with translate_errors():
+            return due(self._connection, what)
+
+    def retention_record(self) -> RetentionRecord:
+        with translate_errors():
+            return retention_record(self._connection)
+
+    def file_state(self) -> FileState:
+        pages, free, size = (
+            self._all(f"PRAGMA {name}")[0][0] for name in ("page_count", "freelist_count", "page_size")
+        )
+        log = self._path.with_name(self._path.name + "-wal")
+        try:
+            log_bytes = log.stat().st_size
+        except OSError:
+            log_bytes = 0
+        return FileState(pages * size, free * size, log_bytes)
 
     def close(self) -> None:
         self._connection.close()
