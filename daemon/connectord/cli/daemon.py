@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from connectord import __version__
+from connectord.cli.database import DATABASE_COMMANDS
 from connectord.errors import ConfigurationRefused, ConnectordError, StartRefused, StoreError, StoreTooNew
 
 EXIT_FAILURE = 1
@@ -150,6 +151,10 @@ def export_attempt(config_file: Path | None, action_id: str, attempt: int | None
         click.echo(f"connectord: {error}", err=True)
         sys.exit(EXIT_FAILURE)
     click.echo(text)
+
+
+for _command in DATABASE_COMMANDS:
+    main.add_command(_command)
 
 
 def _print_problems(error: ConfigurationRefused) -> None:

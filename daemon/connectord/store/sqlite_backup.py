@@ -83,6 +83,13 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def own_as(path: Path, directory: Path) -> None:
+    """Give a file that root has made to whoever owns the directory: it is that user's daemon that needs it."""
+    if os.geteuid() == 0:
+        owner = directory.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
+
+
 def _copy(source: Path, part: Path, progress: Progress | None) -> None:
     def tell(status: int, remaining: int, total: int) -> None:
         if progress is not None:

@@ -15,7 +15,7 @@ from sqlite_utils import Database, Migrations
 
 from connectord import __version__
 from connectord.errors import BackupFailed, StateDirectoryUnusable, StoreTooNew
-from connectord.store.sqlite_backup import copy_database
+from connectord.store.sqlite_backup import copy_database, own_as
 
 MIGRATION_SET = "connectord"
 MIGRATIONS = ("0001_initial.sql", "0002_people.sql", "0003_asking.sql", "0004_upkeep.sql")
@@ -129,7 +129,10 @@ def _keep_backup(database: Database, path: Path, applied: Sequence[str]) -> None
         )
     try:
         directory.mkdir(mode=0o700, exist_ok=True)
-        copy_database(path, directory / backup_name(applied, time.time()), overwrite=True, check=False)
+        own_as(directory, path.parent)
+        backup = directory / backup_name(applied, time.time())
+        copy_database(path, backup, overwrite=True, check=False)
+        own_as(backup, path.parent)
         for old in sorted(directory.glob("before-*.db"), key=lambda each: each.stat().st_mtime)[:-BACKUPS_KEPT]:
             old.unlink()
     except (OSError, BackupFailed) as error:

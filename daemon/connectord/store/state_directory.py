@@ -8,15 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from connectord.errors import StateDirectoryBusy, StateDirectoryUnusable
+from connectord.errors import RestoreUnfinished, StateDirectoryBusy, StateDirectoryUnusable
 
 LOCK_NAME = "lock"
 DATABASE_NAME = "connectord.db"
 TOKEN_KEY_NAME = "callback.key"  # noqa: S105  - a file name
+RESTORING_NAME = "restoring"
+"""Stands there while a restore is under way, and says where the files of before are kept."""
 
 
 @contextmanager
-def hold_state_directory(directory: Path) -> Iterator[int]:
+def hold_state_directory(directory: Path, *, restoring: bool = False) -> Iterator[int]:
     """Create the directory if need be (mode 0700), lock it, and hold it until the block ends.
 
     What comes is the lock's file descriptor: whoever holds a copy of it holds the lock.
@@ -24,7 +26,8 @@ def hold_state_directory(directory: Path) -> Iterator[int]:
     The lock is the kernel's (flock): it is gone with the process, however that ended, so recovery at start needs
     no timers.
 
-    Raises :class:`StateDirectoryUnusable` or :class:`StateDirectoryBusy`.
+    Raises :class:`StateDirectoryUnusable`, :class:`StateDirectoryBusy`, and, but where ``restoring`` is true,
+    :class:`RestoreUnfinished` where a restore was broken off.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -43,6 +46,12 @@ def hold_state_directory(directory: Path) -> Iterator[int]:
                 f"another connectord (process {holder}) uses the state directory {directory}; "
                 "stop that one, or give this one another daemon.state_directory"
             ) from error
+        if not restoring and (directory / RESTORING_NAME).exists():
+            aside = (directory / RESTORING_NAME).read_text(encoding="utf-8").strip()
+            raise RestoreUnfinished(
+                f"a restore in the state directory {directory} was broken off: give the same `connectord restore` "
+                f"again; the files of before it are in {directory / aside}"
+            )
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
         yield descriptor
