@@ -157,6 +157,9 @@ class SqliteReader:
             index = " INDEXED BY actions_retrying_newest"
         elif filters.state is not None and filters.state != "closed":
             where.append("a.state <> 'closed'")
+            index = " INDEXED BY actions_live"
+        elif filters.system is not None and filters.case_id is None:
+            index = " INDEXED BY actions_system"
         condition = f" WHERE {' AND '.join(where)}" if where else ""
         sql = f"{_RECORD}{index}{condition} ORDER BY a.id DESC LIMIT ?"
         return [_record(row) for row in self._all(sql, *args, limit)]

@@ -3,6 +3,9 @@
 -- Closed actions by how they were closed, whether they hold a key, and when: what retention looks for.
 CREATE INDEX actions_closed ON actions (resolution, (key IS NOT NULL), closed_at) WHERE state = 'closed';
 
+-- A system's actions, the newest first, whatever others there are.
+CREATE INDEX actions_system ON actions (system, id);
+
 -- One row: what retention has removed so far. Numbers that were given out are never given out again.
 CREATE TABLE retention (
     one              INTEGER PRIMARY KEY CHECK (one = 1),
