@@ -306,6 +306,7 @@ def status_card(status: Mapping[str, Any]) -> str:
             ("Started", status.get("started_at")),
             ("Uptime", duration_text(status.get("uptime_seconds"))),
             ("State directory", status.get("state_directory")),
+            ("Database", _database_text(status.get("database"))),
             ("Callbacks", status.get("callbacks")),
             ("Configuration", _configuration_text(status)),
             ("Systems", status.get("systems")),
@@ -317,6 +318,18 @@ def status_card(status: Mapping[str, Any]) -> str:
     counts = status.get("counts") or {}
     actions = facts(((clean(state), number) for state, number in counts.items()), indent="    ")
     return f"{known}\n\nActions\n{actions}" if actions else known
+
+
+def _database_text(database: Any) -> str | None:
+    """How large it is and, where a reader holds up the log, since when and which processes have it open."""
+    if not isinstance(database, Mapping):
+        return None
+    file, log = ((database.get(key) or 0) / 2**20 for key in ("file_bytes", "log_bytes"))
+    text = f"{file:,.1f} MiB, log {log:,.1f} MiB"
+    if not database.get("log_held_since"):
+        return text
+    by = ", ".join(map(clean, database.get("log_held_by") or [])) or "a process that cannot be seen"
+    return f"{text}; a reader holds up the log since {clean(database['log_held_since'])}: open in {by}"
 
 
 def _block_text(block: Any) -> str | None:
