@@ -69,6 +69,8 @@ async def test_every_command_for_people_and_for_programs(daemon: DaemonProcess, 
     await both("case", "C-1", says="anna", answers="fields")
     await both("queues", says="default", answers="people")
     await both("systems", says="depot", answers="systems")
+    await both("retention", says="kept for ever", answers="history_from")
+    await both("retention", "--plan", says="Would go now", answers="due")
     await both("status", says="version 1 of", answers="config_version")
     await each("take", "--as", "ben", of=todo, says="user ben")
     await each("release", of=todo, says="queue default")

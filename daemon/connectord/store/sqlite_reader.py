@@ -153,12 +153,15 @@ class SqliteReader:
         if filters.queue is not None or filters.user is not None:
             index = " INDEXED BY actions_people"
             where.append(_OF_PEOPLE)
+        elif filters.case_id is not None:
+            # a case has few actions, whatever else is asked
+            index = " INDEXED BY actions_case"
         elif filters.retrying:
             index = " INDEXED BY actions_retrying_newest"
         elif filters.state is not None and filters.state != "closed":
             where.append("a.state <> 'closed'")
             index = " INDEXED BY actions_live"
-        elif filters.system is not None and filters.case_id is None:
+        elif filters.system is not None:
             index = " INDEXED BY actions_system"
         condition = f" WHERE {' AND '.join(where)}" if where else ""
         sql = f"{_RECORD}{index}{condition} ORDER BY a.id DESC LIMIT ?"
