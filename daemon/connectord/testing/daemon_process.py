@@ -15,7 +15,7 @@ import trio
 from connectord.control.client import ControlClient
 from connectord.errors import DaemonUnreachable
 
-START_TIMEOUT_SECONDS = 120.0
+START_TIMEOUT_SECONDS = 60.0
 
 
 class DaemonProcess:
