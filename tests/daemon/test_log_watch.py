@@ -10,6 +10,7 @@ from typing import Any
 import structlog.testing
 import trio
 from connectord.adapters import Call, Outcome
+from connectord.errors import StoreFull
 from connectord.store.base import FileState
 from connectord.store.executors import InlineExecutor
 from connectord.store.sqlite_reader import SqliteReader
@@ -71,3 +72,18 @@ async def test_a_reader_that_never_ends_is_named_and_blocks_nobody(tmp_path: Pat
         await world.submit(1)
         assert reader.file_state().log_bytes <= before
         reader.close()
+
+
+async def test_a_full_disk_ends_nothing(tmp_path: Path, autojump_clock: Any) -> None:
+    async with running_world(tmp_path, never) as world:
+        asked = 0
+
+        async def state() -> FileState:
+            nonlocal asked
+            asked += 1
+            raise StoreFull("no room")
+
+        watch = LogWatch(world.ledger, world.clock, tmp_path / "connectord.db", InlineExecutor(), state)
+        with trio.move_on_after(12):
+            await watch.run()
+        assert asked == 3

@@ -36,7 +36,10 @@ def other_readers(path: Path) -> list[str]:
 
 
 def _readers(path: Path) -> Iterator[str]:
-    wanted = path.stat()
+    try:
+        wanted = path.stat()
+    except OSError:
+        return
     for process in Path("/proc").iterdir():
         if not process.name.isdecimal() or int(process.name) == os.getpid():
             continue

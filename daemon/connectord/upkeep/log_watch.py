@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import structlog
 import trio
 
 from connectord.clock import Clock
+from connectord.errors import StoreFull
 from connectord.ledger.ledger import Ledger
 from connectord.ledger.removing import WriteBack
 from connectord.store.base import Executor, FileState
@@ -66,7 +68,9 @@ class LogWatch:
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
-            await self.look()
+            # without room on the disk there is nothing that could be done here; it is tried again
+            with suppress(StoreFull):
+                await self.look()
             await trio.sleep(INTERVAL_SECONDS)
 
     async def look(self) -> None:

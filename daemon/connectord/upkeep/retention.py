@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -11,6 +12,7 @@ import trio
 
 from connectord.clock import Clock
 from connectord.config import RetentionSettings
+from connectord.errors import StoreFull
 from connectord.ledger.ledger import Ledger
 from connectord.ledger.removing import GiveBack, Prune, Took
 from connectord.store.base import FileState, Prunable, Pruned, PrunePlace
@@ -92,7 +94,8 @@ class Retention:
             self._changed = trio.Event()
             if self._settings().ages():
                 await self._remove_all()
-                await self._give_back()
+                with suppress(StoreFull):
+                    await self._give_back()
                 with trio.move_on_after(INTERVAL_SECONDS):
                     await self._changed.wait()
             else:
