@@ -7,12 +7,14 @@
     ├── StartRefused              the daemon cannot start here (exit 1)
     │   ├── StateDirectoryBusy      another daemon holds the state directory
     │   ├── StateDirectoryUnusable  it cannot be created, read or written
-    │   └── AddressUnusable         a socket address cannot be bound
+    │   ├── AddressUnusable         a socket address cannot be bound
+    │   └── RestoreUnfinished       a restore was broken off in the state directory
     ├── ServiceRefused            the units of a service cannot be installed or removed; nothing was changed
     ├── StoreError                the store could not do what it was asked; nothing was changed
     │   ├── StoreFull               no room on the disk: try again later
     │   ├── StoreFailed             an I/O error: the daemon stops with exit 74 and must be restarted
-    │   └── StoreTooNew             the database was written by a newer connectord
+    │   ├── StoreTooNew             the database was written by a newer connectord
+    │   └── BackupFailed            a backup could not be made, or cannot be used; what there was is untouched
     ├── RequestError              what somebody asked for cannot be done; nothing was changed
     │   ├── InvalidRequest          the request itself is malformed
     │   ├── NotFound                there is no such action, case or system
@@ -101,6 +103,10 @@ class ServiceRefused(ConnectordError):
     """The service's units cannot be installed or removed here; the message says what to do."""
 
 
+class RestoreUnfinished(StartRefused):
+    """A restore was broken off: the state directory has the files of before or those of the backup, or some of both."""
+
+
 class StoreError(ConnectordError):
     """The store could not do what it was asked. The transaction was rolled back: nothing was changed."""
 
@@ -115,6 +121,10 @@ class StoreFailed(StoreError):
 
 class StoreTooNew(StoreError):
     """The database has migrations that this version of connectord does not know."""
+
+
+class BackupFailed(StoreError):
+    """A backup could not be made, or one cannot be used. Nothing was changed."""
 
 
 class RequestError(ConnectordError):

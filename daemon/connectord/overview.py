@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import Protocol, TypeVar
 
-from connectord.config import Config
+from connectord.config import Config, RetentionSettings, format_duration
 from connectord.control import results as r
 from connectord.lanes.lane import Lane
 from connectord.ledger.ledger import Ledger
 from connectord.lifecycle.circumstances import LaneState
 from connectord.notifier import ChannelState
+from connectord.store.base import ReadStore
 from connectord.times import rfc3339
+from connectord.upkeep import LogWatch, Run, prunable
+
+T = TypeVar("T")
+
+
+class Read(Protocol):
+    """Asks the store something, beside the writer."""
+
+    async def __call__(self, question: Callable[[ReadStore], T], /) -> T: ...
 
 
 def systems_view(config: Config, lanes: Mapping[str, Lane], ledger: Ledger, paused: Collection[str]) -> list[r.System]:
@@ -58,6 +69,39 @@ def backlog_view(ledger: Ledger, channel: ChannelState) -> r.NotificationBacklog
             next_try_at=None if channel.retry_at is None else rfc3339(channel.retry_at),
         ),
     )
+
+
+def log_held_view(watch: LogWatch) -> r.LogHeld | None:
+    """Who holds up the write-ahead log, if anybody does."""
+    held = watch.held
+    return None if held is None else r.LogHeld(since=rfc3339(held.since), by=list(held.by))
+
+
+async def retention_view(read: Read, settings: RetentionSettings, last: Run, now: int) -> r.Retention:
+    """What retention keeps, did, and would do now."""
+    kinds = prunable(settings, now)
+    record = await read(lambda store: store.retention_record())
+    found = await read(lambda store: [store.prunable(kind) for kind in kinds])
+    due = dict.fromkeys(("done_successfully", "not_done_successfully"), 0)
+    for kind, (count, _) in zip(kinds, found, strict=True):
+        due[kind.resolution] += count
+    oldest = min((closed_at for _, closed_at in found if closed_at is not None), default=None)
+    return r.Retention(
+        done_successfully=_age(settings.done_successfully_ms),
+        not_done_successfully=_age(settings.not_done_successfully_ms),
+        keys=format_duration(settings.keys_ms),
+        due=due,
+        oldest_due=None if oldest is None else rfc3339(oldest),
+        last_run_at=None if last.at is None else rfc3339(last.at),
+        last_run_removed=last.removed,
+        removed=record.actions,
+        removed_at=None if record.last_at is None else rfc3339(record.last_at),
+        history_from=record.history_through + 1,
+    )
+
+
+def _age(age_ms: int | None) -> str:
+    return "forever" if age_ms is None else format_duration(age_ms)
 
 
 def _system(name: str, config: Config, lane: Lane | None, ledger: Ledger, *, paused: bool) -> r.System:

@@ -46,9 +46,16 @@ from connectord.metrics import Sources, measured, serve_metrics
 from connectord.network import SystemNetwork
 from connectord.notifier import Notifier
 from connectord.observability import Redactor
-from connectord.overview import backlog_view, counts_by_state, lane_state, systems_view
+from connectord.overview import (
+    backlog_view,
+    counts_by_state,
+    lane_state,
+    log_held_view,
+    retention_view,
+    systems_view,
+)
 from connectord.plugins import PluginSet
-from connectord.store.base import ChangeFilters, Executor, HistoryPage, ReadStore, WriteStore
+from connectord.store.base import ChangeFilters, Executor, FileState, HistoryPage, ReadStore, WriteStore
 from connectord.store.executors import ThreadExecutor
 from connectord.store.sqlite_reader import SqliteReader
 from connectord.store.sqlite_writer import SqliteWriter
@@ -56,6 +63,7 @@ from connectord.store.state_directory import DATABASE_NAME, TOKEN_KEY_NAME
 from connectord.systemd import Inherited
 from connectord.times import rfc3339
 from connectord.tracing import TraceKeeper
+from connectord.upkeep import LogWatch, Retention
 
 STOP_GRACE_SECONDS = 5.0
 """How long the process may take to end once the drain is over; then it is ended, and what holds it up is named."""
@@ -95,6 +103,7 @@ class Surroundings:
     network: Network = field(default_factory=SystemNetwork)
     writing: Executor = field(default_factory=_one_thread)
     reading: Executor = field(default_factory=_one_thread)
+    maintaining: Executor = field(default_factory=_one_thread)
     redactor: Redactor = field(default_factory=Redactor)
     set_logs: Callable[[str, str], None] = lambda log_format, log_level: None
     open_writer: Callable[[Path], WriteStore] = SqliteWriter
@@ -143,6 +152,12 @@ class Daemon:
             lambda: self.config.notify,
             mask=surroundings.redactor.mask,
             plugged=lambda: self.plugin_host.plugins.notifiers,
+        )
+        self._retention = Retention(
+            self.ledger, surroundings.clock, lambda: self.config.retention, self._read_file_state
+        )
+        self._log_watch = LogWatch(
+            self.ledger, surroundings.clock, directory / DATABASE_NAME, surroundings.maintaining, self._read_file_state
         )
         self._methods = Methods(self, lambda: self.plugin_host.plugins.commands)
         self.traces = TraceKeeper(
@@ -215,6 +230,8 @@ class Daemon:
                 await self.ledger.enforce_limit(name, "start")
             services.start_soon(self.ledger.watch_deadlines)
             services.start_soon(self.ledger.watch_clock)
+            services.start_soon(self._log_watch.run)
+            services.start_soon(self._retention.run)
             self.plugin_host.start(services)
             self.traces.start(services)
 
@@ -365,6 +382,11 @@ class Daemon:
         caller.require(Role.ADMIN, "reload_effects")
         return await self.configurations.effects(plan=plan, to=to, after=after, limit=limit)
 
+    async def retention(self, *, plan: bool) -> r.Retention:
+        """How long what is kept, what was removed, and what is due to go; with ``plan`` by what the file says now."""
+        settings = (await self.configurations.load(None)).config.retention if plan else self.config.retention
+        return await retention_view(self.read, settings, self._retention.last, self._given.clock.now_ms())
+
     async def config_history(self, *, before: int | None, limit: int) -> r.ConfigVersions:
         """The configurations that were in force, the newest first."""
         return await self.configurations.history(before=before, limit=limit)
@@ -401,6 +423,8 @@ class Daemon:
             self._notifier.reconfigure()
         self.traces.reconfigure(new.tracing)
         self._callback_limits = _callback_limits(new.callbacks)
+        if new.retention != old.retention:
+            self._retention.reconfigure()
         if new.callbacks.public_url_given:
             self._public_url = new.callbacks.public_url
         for name in changes.removed:
@@ -562,6 +586,7 @@ class Daemon:
             last_seq=self.ledger.watchers.newest,
             notifications=self.notification_backlog(),
             stopping=self._stop.is_set(),
+            log_held=log_held_view(self._log_watch),
             longest_block=self.plugin_host.longest_block(),
             plugins=[f"{name} {version}".strip() for (name, _), version in self.plugin_host.plugins.loaded.items()],
         )
@@ -578,6 +603,9 @@ class Daemon:
 
     async def _read_changes(self, after: int, upto: int, limit: int) -> HistoryPage:
         return await self.read(lambda store: store.history_page(ChangeFilters(), after, upto, limit))
+
+    async def _read_file_state(self) -> FileState:
+        return await self.read(lambda store: store.file_state())
 
     async def _system_of(self, action_id: str) -> str | None:
         return await self.read(lambda store: store.system_of(action_id))

@@ -285,7 +285,7 @@ def test_every_command_has_an_example_and_json():
     assert set(cli.commands) == {
         "submit", "list", "show", "why", "case", "retry", "take", "release", "assign", "complete", "cancel", "rerun",
         "systems", "pause", "resume", "reload", "status", "watch", "top", "shutdown",
-        "queues", "config", "notifications", "call", "doctor", "completion", "submit-many",
+        "queues", "config", "notifications", "call", "doctor", "completion", "submit-many", "retention",
     }  # fmt: skip
     config = cli.commands["config"].commands
     assert set(config) == {"history", "show", "diff"}

@@ -77,6 +77,8 @@ async def test_every_command_for_people_and_for_programs(daemon: DaemonProcess, 
     ran.add(("doctor",))
     assert "depot" in await ctl("doctor", code=1, stdout=True)
     assert json.loads(await ctl("doctor", "--json", code=1, stdout=True))["errors"] == 1
+    await both("retention", says="kept for ever", answers="history_from")
+    await both("retention", "--plan", says="Would go now", answers="due")
     await both("status", says="version 1 of", answers="config_version")
     await each("take", "--as", "ben", of=todo, says="user ben")
     await each("release", of=todo, says="queue default")

@@ -138,11 +138,11 @@ def test_a_plain_update_does_not_touch_the_index(store: SqliteWriter) -> None:
 
 
 def test_a_database_of_before_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from connectord.store import sqlite_connection
+    from connectord.store import sqlite_migrations
 
     path = tmp_path / "connectord.db"
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite_connection, "MIGRATIONS", sqlite_connection.MIGRATIONS[:2])
+        patch.setattr(sqlite_migrations, "MIGRATIONS", sqlite_migrations.MIGRATIONS[:2])
         database = open_writer(path)
         database.conn.execute(
             "INSERT INTO actions (id, system, state, submitted_at, deadline) VALUES ('old', 'sys', 'waiting', 1, 2)"

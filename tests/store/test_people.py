@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from connectord.store import sqlite_connection, sqlite_reader
+from connectord.store import sqlite_connection, sqlite_migrations, sqlite_reader
 from connectord.store.base import Filters, PeopleCount
 from connectord.store.sqlite_reader import SqliteReader
 from connectord.store.sqlite_writer import SqliteWriter
@@ -112,7 +112,7 @@ def test_actions_that_needed_a_person_before_have_their_time_from_the_history(
 ) -> None:
     path = tmp_path / "connectord.db"
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite_connection, "MIGRATIONS", ("0001_initial.sql",))
+        patch.setattr(sqlite_migrations, "MIGRATIONS", ("0001_initial.sql",))
         sqlite_connection.open_writer(path).conn.close()
     with sqlite3.connect(path) as old:
         for action_id, state in (("01", "todo"), ("02", "in_progress"), ("03", "waiting")):

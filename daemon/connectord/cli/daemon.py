@@ -11,6 +11,7 @@ import click
 
 from connectord import __version__
 from connectord.cli.colours import no_color_option
+from connectord.cli.database import DATABASE_COMMANDS
 from connectord.cli.groups import Commands
 from connectord.errors import ConfigurationRefused, ConnectordError, StartRefused, StoreError, StoreTooNew
 
@@ -253,6 +254,10 @@ def completion(shell: str) -> None:
     from connectord.cli.completion import print_script
 
     print_script(main, "connectord", shell)
+
+
+for _command in DATABASE_COMMANDS:
+    main.add_command(_command)
 
 
 def _print_problems(error: ConfigurationRefused) -> None:

@@ -39,6 +39,10 @@ DESCRIPTIONS: dict[str, str] = {
         "Apply connectord.toml, all of it or nothing. With ``plan`` it only says what that would do; ``to`` takes the "
         "text of an older version instead of the file."
     ),
+    "retention": (
+        "How long closed actions are kept, what that has removed, and what is due to go; with ``plan`` by what "
+        "connectord.toml says now, as a reload would apply it."
+    ),
     "status": "The daemon as a whole.",
     "doctor": (
         "Examine the daemon and all that it needs: what is wrong, and what to do. Each check takes at most "

@@ -320,6 +320,14 @@ class TrioMethods(ABC):
         """
         return await self._request("config_diff", p.ConfigDiff(a=a, b=b), r.ConfigDifference)
 
+    async def retention(self, *, plan: bool = False) -> r.Retention:
+        """How long closed actions are kept, what that has removed, and what is due to go; with ``plan`` by what
+        connectord.toml says now, as a reload would apply it.
+
+        Needs the role viewer.
+        """
+        return await self._request("retention", p.Retention(plan=plan), r.Retention)
+
     async def status(self) -> r.Status:
         """The daemon as a whole.
 

@@ -136,6 +136,12 @@ def _other_values(config: Config, counterpart: Config) -> dict[str, object]:
     values.update({f"queues.{name}": what_for for name, what_for in config.queues.items() if what_for is not None})
     values.update(_notify_values(config.notify))
     values.update(_monitoring_values(config))
+    for key, age in (
+        ("done_successfully", config.retention.done_successfully_ms),
+        ("not_done_successfully", config.retention.not_done_successfully_ms),
+        ("keys", config.retention.keys_ms),
+    ):
+        values[f"retention.{key}"] = "forever" if age is None else format_duration(age)
     for role in ("viewer", "operator", "admin"):
         rules = [f"{rule.kind}:{rule.number}" for rule in config.control.roles if rule.role == role]
         values[f"control.roles.{role}"] = tuple(rules) or None

@@ -17,6 +17,7 @@ from connectord.config.control import read_control
 from connectord.config.monitoring import read_metrics, read_tracing
 from connectord.config.notify import read_notify
 from connectord.config.positions import find_lines
+from connectord.config.retention import read_retention
 from connectord.config.retries import read_retry
 from connectord.config.secrets import Secrets
 from connectord.config.service import read_callbacks, read_daemon
@@ -102,6 +103,7 @@ def load_config(
     control = read_control(root.table("control"))
     metrics = read_metrics(root.table("metrics"))
     tracing = read_tracing(root.table("tracing"), secrets, problems)
+    retention = read_retention(root.table("retention"))
     root.finish()
     if problems:
         raise ConfigurationRefused(problems.in_order())
@@ -121,6 +123,7 @@ def load_config(
         control=control,
         metrics=metrics,
         tracing=tracing,
+        retention=retention,
         secrets=secrets.values,
     )
 

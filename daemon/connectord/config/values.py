@@ -29,6 +29,7 @@ DEFAULT_DRAIN_MS = 30_000
 DEFAULT_LOOP_WARNING_MS = 500
 DEFAULT_HEALTHCHECK_MS = 30_000
 DEFAULT_SMTP_PORT = 25
+DEFAULT_KEYS_MS = 7 * 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,30 @@ class NotifySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """``[retention]``: how long an action is kept once it is closed so, 3,600,000 or more; None is for ever.
+
+    One that has a key (rule 17) is kept for ``keys_ms`` at least, so that the key is known for as long.
+    """
+
+    done_successfully_ms: int | None = None
+    not_done_successfully_ms: int | None = None
+    keys_ms: int = DEFAULT_KEYS_MS
+
+    def ages(self) -> Mapping[tuple[str, bool], int]:
+        """By resolution, and whether there is a key: how long. What is kept for ever is left out."""
+        return {
+            (resolution, keyed): max(age, self.keys_ms) if keyed else age
+            for resolution, age in (
+                ("done_successfully", self.done_successfully_ms),
+                ("not_done_successfully", self.not_done_successfully_ms),
+            )
+            for keyed in (False, True)
+            if age is not None
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class RoleRule:
     """A peer of the control socket with this uid, or in the group with this gid, has the role."""
 
@@ -182,4 +207,5 @@ class Config:
     control: ControlSettings = field(default_factory=ControlSettings)
     metrics: MetricsSettings | None = None
     tracing: TracingSettings | None = None
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     secrets: tuple[str, ...] = field(default=(), repr=False)

@@ -197,6 +197,12 @@ class ConfigDiff(Params, frozen=True):
     b: Version
 
 
+class Retention(Params, frozen=True):
+    """How long what is kept, what was removed, what is due. ``plan`` goes by what connectord.toml says now."""
+
+    plan: bool = False
+
+
 class WatchFilters(Params, frozen=True):
     """Which changes to hear of."""
 

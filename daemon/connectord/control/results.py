@@ -384,6 +384,37 @@ class StoreSize(Result, frozen=True, kw_only=True):
     free_bytes: int
 
 
+class LogHeld(Result, frozen=True, kw_only=True):
+    """Another program's read keeps the write-ahead log from being written back, so that it grows."""
+
+    since: Time
+    by: list[str]
+    """the processes that have the database open, as far as the daemon may see them"""
+
+
+class Retention(Result, frozen=True, kw_only=True):
+    """How long closed actions are kept, and what that has removed. ``forever`` where there is no end to it.
+
+    ``due`` is how many are old enough now, by how they were closed; of those, one stays whose owner was not told yet,
+    or to which anything has happened since. The history is whole from the number ``history_from`` on.
+    """
+
+    done_successfully: str
+    not_done_successfully: str
+    keys: str
+    due: dict[str, int]
+    oldest_due: Time | None
+    """when the oldest of them was closed"""
+    last_run_at: Time | None
+    """when it was looked last for what is old enough, since the start of the daemon"""
+    last_run_removed: int
+    removed: int
+    """how many were removed since the database was made"""
+    removed_at: Time | None
+    """when one was removed last"""
+    history_from: int
+
+
 class Status(Result, frozen=True, kw_only=True):
     """The daemon as a whole. ``verdict`` says whether it is well, ``troubles`` why not, the serious ones first."""
 
@@ -413,6 +444,8 @@ class Status(Result, frozen=True, kw_only=True):
     """as ``systems`` has them"""
     oldest: Ages | None = None
     store: StoreSize | None = None
+    log_held: LogHeld | None = None
+    """null unless another program holds up the write-ahead log"""
 
 
 class Queue(Result, frozen=True, kw_only=True):

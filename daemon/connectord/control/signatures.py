@@ -49,6 +49,7 @@ SIGNATURES: dict[str, Signature] = {
     "config_history": Signature(_VIEWER, p.ConfigHistory, r.ConfigVersions),
     "config_show": Signature(_ADMIN, p.ConfigShow, r.ConfigText),
     "config_diff": Signature(_ADMIN, p.ConfigDiff, r.ConfigDifference),
+    "retention": Signature(_VIEWER, p.Retention, r.Retention),
     "status": Signature(_VIEWER, p.Nothing, r.Status),
     "doctor": Signature(_ADMIN, p.Doctor, r.Diagnosis),
     "watch": Signature(_VIEWER, p.Watch, None),

@@ -50,6 +50,10 @@ def _troubles(status: r.Status, systems: Sequence[r.System], glance: Glance, now
     if glance.free_bytes < LEAST_FREE_BYTES:
         words = f"only {glance.free_bytes // 1024 // 1024} MiB are free on the disk of {status.state_directory}"
         yield _trouble("store", words, "connectorctl doctor", serious=True)
+    if (held := status.log_held) is not None:
+        by = ", ".join(held.by) or "a process that cannot be seen"
+        words = f"a reader holds up the write-ahead log since {held.since}, so that it grows: open in {by}"
+        yield _trouble("store", words, "connectorctl doctor")
     channel = status.notifications.channel
     if channel.state == "down":
         words = f"case owners cannot be reached by {channel.via}: {channel.last_error or 'no reason is known'}"

@@ -20,6 +20,9 @@ SLICE = 500
 """How many actions one operation over many touches at a time, so that nobody waits long behind it."""
 
 
+LIMIT_SLICE = 200
+"""The same for a changed limit, which may concern all there are: an attempt that is due waits for two at most."""
+
 CONFIG_TEXTS_KEPT = 200
 """How many configurations keep their text, so that frequent changes of a large file do not fill the disk."""
 
@@ -144,6 +147,7 @@ class Expire:
     def perform(self, unit: Unit) -> Slice:
         unit.flush()
         ids = unit.store.overdue_ids(unit.now, SLICE)
+        unit.load_ahead(ids)
         for action_id in ids:
             unit.apply(action_id, on.DeadlinePassed(), "scheduler")
         unit.flush()
@@ -179,10 +183,11 @@ class EnforceLimit:
     def perform(self, unit: Unit) -> Slice:
         unit.flush()
         limit = unit.policies.of(self.system).retry.limit
-        ids = unit.store.over_limit_ids(self.system, limit, SLICE)
+        ids = unit.store.over_limit_ids(self.system, limit, LIMIT_SLICE)
+        unit.load_ahead(ids)
         for action_id in ids:
             unit.apply(action_id, on.LimitChanged(), self.who)
-        return Slice(len(ids), len(ids) == SLICE)
+        return Slice(len(ids), len(ids) == LIMIT_SLICE)
 
 
 @dataclass(frozen=True, slots=True)

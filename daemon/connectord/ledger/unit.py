@@ -108,6 +108,11 @@ class Unit:
         """Remember an action that a query has just loaded."""
         self._actions[action.id] = action
 
+    def forget(self, action_ids: Collection[str]) -> None:
+        """Let go of actions that were removed: what comes for them later in the batch must not find them."""
+        for action_id in action_ids:
+            self._actions.pop(action_id, None)
+
     def apply(self, action_id: str, event: Event, who: str, note: str | None = None) -> Transition:
         """Let ``event`` happen to the action. Raises :class:`NotFound` or ``Refused``; then nothing changed."""
         before = self.load(action_id)

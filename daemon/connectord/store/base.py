@@ -109,9 +109,10 @@ class ChangeFilters:
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
-    """Some rows of the history in their order. ``oldest`` is the number of the oldest row that is kept at all.
+    """Some rows of the history in their order. From the number ``oldest`` on nothing is missing; None where there is no
+    row at all.
 
-    From there on nothing is missing: what removes history removes it from its old end.
+    Retention removes an action's history with the action, between what stays; so there may be older rows, too.
     """
 
     oldest: int | None
@@ -380,6 +381,50 @@ AGES_WINDOW = 10_000
 """How many deadlines are looked at for :class:`BacklogAges`, so that it costs milliseconds whatever waits."""
 
 
+@dataclass(frozen=True, slots=True)
+class Prunable:
+    """Closed actions that may go: closed so, with a key or without, and nothing happened to them after ``before``."""
+
+    resolution: str
+    keyed: bool
+    before: int
+
+
+@dataclass(frozen=True, slots=True)
+class PrunePlace:
+    """How far a look through closed actions has come."""
+
+    closed_at: int = -1
+    row: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What one step of retention removed, where the next one goes on, and whether there may be more."""
+
+    place: PrunePlace
+    ids: Sequence[str]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionRecord:
+    """What retention has removed so far: how many actions, up to which number of the history, and when last."""
+
+    actions: int
+    history_through: int
+    last_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """How large the database is, in bytes: the file, what is free in it, and the write-ahead log."""
+
+    file_bytes: int
+    free_bytes: int
+    log_bytes: int
+
+
 class WriteStore(Protocol):
     """The one writer's side of a store. Not thread-safe: the ledger makes one call at a time.
 
@@ -422,6 +467,9 @@ class WriteStore(Protocol):
     def set_paused(self, system: str, paused: bool, at: int, who: str) -> None: ...
     def last_config(self) -> ConfigRecord | None: ...
     def insert_config(self, record: ConfigRecord, keep_texts: int) -> None: ...
+    def prune(self, what: Prunable, place: PrunePlace, limit: int, now: int) -> Pruned: ...
+    def give_back(self, pages: int) -> int: ...
+    def write_back_in_commits(self, wanted: bool) -> None: ...
     def close(self) -> None: ...
 
 
@@ -466,4 +514,7 @@ class ReadStore(Protocol):
     def people_counts(self) -> Sequence[PeopleCount]: ...
     def backlog_ages(self, pending: Collection[str]) -> BacklogAges: ...
     def glance(self, systems: Sequence[str]) -> Glance: ...
+    def prunable(self, what: Prunable) -> tuple[int, int | None]: ...
+    def retention_record(self) -> RetentionRecord: ...
+    def file_state(self) -> FileState: ...
     def close(self) -> None: ...

@@ -7,13 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import connectord_schema
-from sqlite_utils import Database, Migrations
+from sqlite_utils import Database
 
-from connectord.errors import StateDirectoryUnusable, StoreError, StoreFailed, StoreFull, StoreTooNew
-
-MIGRATION_SET = "connectord"
-MIGRATIONS = ("0001_initial.sql", "0002_people.sql", "0003_asking.sql", "0004_traces.sql")
+from connectord.errors import StateDirectoryUnusable, StoreError, StoreFailed, StoreFull
+from connectord.store.sqlite_migrations import migrate
 
 CHECKPOINT_PAGES = 16_000
 """The WAL is written back at about 64 MiB: seldom enough to be cheap, often enough to stay bounded."""
@@ -40,11 +37,13 @@ def translated(error: sqlite3.Error) -> StoreError:
     return StoreFailed(f"the store failed: {error}")
 
 
-def open_writer(path: Path) -> Database:
+def open_writer(path: Path, *, keep_backup: bool = True) -> Database:
     """Open, or create, the database for the one writer, and bring its schema up to date.
 
+    What was there before a migration is kept beside it, in ``backups``; ``keep_backup`` false leaves that out.
+
     Raises :class:`StoreTooNew` where a newer connectord has been at work, :class:`StateDirectoryUnusable` where
-    it cannot be opened or is no database.
+    it cannot be opened or is no database, or where there is no room for the backup.
     """
     try:
         connection = _connect(str(path))
@@ -56,7 +55,7 @@ def open_writer(path: Path) -> Database:
         connection.execute("PRAGMA journal_size_limit = 67108864")
         connection.execute("PRAGMA cache_size = -16384")
         database = Database(connection, execute_plugins=False)
-        migrate(database)
+        migrate(database, path if keep_backup else None)
     except sqlite3.Error as error:
         raise StateDirectoryUnusable(
             f"the database {path} cannot be opened: {error}; check its permissions, or restore a backup"
@@ -74,33 +73,11 @@ def open_reader(path: Path) -> Database:
         return Database(connection, execute_plugins=False)
 
 
-def migrate(database: Database) -> None:
-    """Apply every migration that is missing, all of them in one transaction."""
-    migrations = Migrations(MIGRATION_SET)
-    for name in MIGRATIONS:
-        migrations(name=name)(_Script(name))
-    unknown = [applied.name for applied in migrations.applied(database) if applied.name not in MIGRATIONS]
-    if unknown:
-        raise StoreTooNew(
-            f"the database was written by a newer connectord (it has {', '.join(unknown)}); "
-            "install that version again, or restore a backup made before it"
-        )
-    with database.atomic():
-        migrations.apply(database)
-
-
-class _Script:
-    def __init__(self, name: str) -> None:
-        self.__name__ = name
-
-    def __call__(self, database: Database) -> None:
-        # executescript() would commit the migration's transaction behind our back
-        statement = ""
-        for line in connectord_schema.read_sql(self.__name__).splitlines(keepends=True):
-            statement += line
-            if sqlite3.complete_statement(statement):
-                database.execute(statement)
-                statement = ""
+def open_checkpointer(path: Path) -> sqlite3.Connection:
+    """A connection that writes the log back, beside the writer's: as safely, and nothing else."""
+    connection = _connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
 
 
 def _connect(target: str, *, uri: bool = False) -> sqlite3.Connection:

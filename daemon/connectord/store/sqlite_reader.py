@@ -21,6 +21,7 @@ from connectord.store.base import (
     CaseRecord,
     ChangeFilters,
     ConfigRecord,
+    FileState,
     Filters,
     Glance,
     HistoryPage,
@@ -30,9 +31,12 @@ from connectord.store.base import (
     MergeRecord,
     OutboxRecord,
     PeopleCount,
+    Prunable,
+    RetentionRecord,
     Selection,
 )
 from connectord.store.sqlite_connection import open_reader, translate_errors
+from connectord.store.sqlite_pruning import due, retention_record
 from connectord.store.sqlite_rows import (
     ACTION_WIDTH,
     LIVE_PAGE,
@@ -172,10 +176,16 @@ class SqliteReader:
         if filters.queue is not None or filters.user is not None:
             index = " INDEXED BY actions_people"
             where.append(_OF_PEOPLE)
+        elif filters.case_id is not None:
+            # a case has few actions, whatever else is asked
+            index = " INDEXED BY actions_case"
         elif filters.retrying:
             index = " INDEXED BY actions_retrying_newest"
         elif filters.state is not None and filters.state != "closed":
             where.append("a.state <> 'closed'")
+            index = " INDEXED BY actions_live"
+        elif filters.system is not None:
+            index = " INDEXED BY actions_system"
         condition = f" WHERE {' AND '.join(where)}" if where else ""
         sql = f"{_RECORD}{index}{condition} ORDER BY a.id DESC LIMIT ?"
         return [_record(row) for row in self._all(sql, *args, limit)]
@@ -230,7 +240,10 @@ class SqliteReader:
         return [HistoryRow(*row) for row in self._all(f"{_HISTORY} WHERE action_id = ? ORDER BY seq", action_id)]
 
     def history_page(self, filters: ChangeFilters, after: int, upto: int, limit: int) -> HistoryPage:
-        oldest = self._all("SELECT min(seq) FROM history")[0][0]
+        # what retention removes lies between what stays: from the last number that is gone on nothing is missing
+        oldest = self._all(
+            "SELECT iif(history_through > 0, history_through + 1, (SELECT min(seq) FROM history)) FROM retention"
+        )[0][0]
         where, args = _chosen(_CHANGE_CONDITIONS, filters)
         index = "" if filters.id is None else "INDEXED BY history_action "
         condition = " AND ".join(["h.seq > ?", "h.seq <= ?", *where])
@@ -316,6 +329,25 @@ class SqliteReader:
             *sizes,
             disk.f_bavail * disk.f_frsize,
         )
+
+    def prunable(self, what: Prunable) -> tuple[int, int | None]:
+        with translate_errors():
+            return due(self._connection, what)
+
+    def retention_record(self) -> RetentionRecord:
+        with translate_errors():
+            return retention_record(self._connection)
+
+    def file_state(self) -> FileState:
+        pages, free, size = (
+            self._all(f"PRAGMA {name}")[0][0] for name in ("page_count", "freelist_count", "page_size")
+        )
+        log = self._path.with_name(self._path.name + "-wal")
+        try:
+            log_bytes = log.stat().st_size
+        except OSError:
+            log_bytes = 0
+        return FileState(pages * size, free * size, log_bytes)
 
     def close(self) -> None:
         self._connection.close()

@@ -19,9 +19,13 @@ from connectord.store.base import (
     KeyHolder,
     OutboxItem,
     OutboxRow,
+    Prunable,
+    Pruned,
+    PrunePlace,
     WriteSet,
 )
-from connectord.store.sqlite_connection import open_writer, translate_errors
+from connectord.store.sqlite_connection import CHECKPOINT_PAGES, open_writer, translate_errors
+from connectord.store.sqlite_pruning import prune
 from connectord.store.sqlite_rows import (
     ACTION_WIDTH,
     ASKING_COLUMNS,
@@ -103,7 +107,9 @@ _INSERT_LATE = (
     f"WHERE (SELECT count(*) FROM late_responses WHERE action_id = ?) < {LATE_RESPONSES_KEPT} ON CONFLICT DO NOTHING"
 )
 _INSERT_OUTBOX = (
-    "INSERT INTO outbox (action_id, case_id, owner, notice, at, text, next_try_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    # a number that was given out is not given out again, though what had it is gone: receivers go by it
+    "INSERT INTO outbox (seq, action_id, case_id, owner, notice, at, text, next_try_at) "
+    "SELECT 1 + max(coalesce((SELECT max(seq) FROM outbox), 0), outbox_through), ?, ?, ?, ?, ?, ?, ? FROM retention"
 )
 _CASE_CONTEXT = (
     "SELECT coalesce(c.owner, a.owner), a.data, coalesce(c.data, '{}') "
@@ -318,7 +324,10 @@ class SqliteWriter:
         return [(row[0], row[1]) for row in self._all(_OPEN_ATTEMPTS, limit)]
 
     def last_seq(self) -> int:
-        return self._value("SELECT max(seq) FROM history") or 0
+        # what retention has removed counts: its numbers are not given out again
+        return (
+            self._value("SELECT max(coalesce((SELECT max(seq) FROM history), 0), history_through) FROM retention") or 0
+        )
 
     def last_change_at(self) -> int | None:
         return self._value("SELECT at FROM history ORDER BY seq DESC LIMIT 1")
@@ -415,6 +424,21 @@ class SqliteWriter:
             record.back_to,
         )
         self._run("UPDATE config_versions SET text = NULL WHERE version <= ?", record.version - keep_texts)
+
+    # -- what is removed, and the room it leaves
+
+    def prune(self, what: Prunable, place: PrunePlace, limit: int, now: int) -> Pruned:
+        with translate_errors():
+            return prune(self._connection, what, place, limit, now)
+
+    def give_back(self, pages: int) -> int:
+        # it yields at every page, without a column, and the module takes that for its end
+        for _ in range(pages):
+            self._run("PRAGMA incremental_vacuum(1)")
+        return (self._value("PRAGMA freelist_count") or 0) * (self._value("PRAGMA page_size") or 0)
+
+    def write_back_in_commits(self, wanted: bool) -> None:
+        self._all(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES if wanted else 0:d}")
 
     def close(self) -> None:
         self._connection.close()

@@ -9,15 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectord.errors import StateDirectoryBusy, StateDirectoryUnusable
+from connectord.errors import RestoreUnfinished, StateDirectoryBusy, StateDirectoryUnusable
 
 LOCK_NAME = "lock"
 DATABASE_NAME = "connectord.db"
 TOKEN_KEY_NAME = "callback.key"  # noqa: S105  - a file name
+RESTORING_NAME = "restoring"
+"""Stands there while a restore is under way, and says where the files of before are kept."""
 
 
 @contextmanager
-def hold_state_directory(directory: Path) -> Iterator[int]:
+def hold_state_directory(directory: Path, *, restoring: bool = False) -> Iterator[int]:
     """Create the directory if need be (mode 0700), lock it, and hold it until the block ends.
 
     What comes is the lock's file descriptor: whoever holds a copy of it holds the lock.
@@ -28,7 +30,8 @@ def hold_state_directory(directory: Path) -> Iterator[int]:
     A directory that is new is on disk for good when this begins to hold: a power loss that took its name would take
     everything that was acknowledged in it.
 
-    Raises :class:`StateDirectoryUnusable` or :class:`StateDirectoryBusy`.
+    Raises :class:`StateDirectoryUnusable`, :class:`StateDirectoryBusy`, and, but where ``restoring`` is true,
+    :class:`RestoreUnfinished` where a restore was broken off.
     """
     try:
         fresh = [each for each in directory.parents if not each.exists()]
@@ -51,6 +54,12 @@ def hold_state_directory(directory: Path) -> Iterator[int]:
                 f"another connectord (process {holder}) uses the state directory {directory}; "
                 "stop that one, or give this one another daemon.state_directory"
             ) from error
+        if not restoring and (directory / RESTORING_NAME).exists():
+            aside = (directory / RESTORING_NAME).read_text(encoding="utf-8").strip()
+            raise RestoreUnfinished(
+                f"a restore in the state directory {directory} was broken off: give the same `connectord restore` "
+                f"again; the files of before it are in {directory / aside}"
+            )
         _write_holder(directory, descriptor)
         yield descriptor
     finally:

@@ -15,6 +15,7 @@ from connectord.cli.commands.group import cli, command, subcommand
 from connectord.cli.effects import EffectListing
 from connectord.cli.groups import Commands
 from connectord.cli.progress import Progress
+from connectord.cli.retention_rendering import retention_card
 from connectord.control.client import ControlClient
 
 
@@ -71,6 +72,13 @@ def _effect_pages(client: ControlClient, params: dict[str, Any]) -> Iterator[str
         after = {"after": json.loads(line)["next"]}
         if after["after"] is None:
             return
+
+
+@command("retention", "retention --plan")
+@click.option("--plan", is_flag=True, help="Go by what connectord.toml says now, as a reload would apply it.")
+def retention(plan: bool, as_json: bool) -> None:
+    """Show how long closed actions are kept, what was removed, and what is due to go."""
+    call("retention", present(plan=plan or None), as_json, lambda result: retention_card(result, plan=plan))
 
 
 @cli.group("config", cls=Commands, epilog="Example: connectorctl config history")

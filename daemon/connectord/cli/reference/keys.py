@@ -36,6 +36,10 @@ queue = "q"
 NAME = ["anna"]
 [queues]
 NAME = "what for"
+[tracing]
+endpoint = "http://127.0.0.1:4318"
+[tracing.headers]
+NAME = "a token"
 """
 
 

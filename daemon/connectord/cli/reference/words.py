@@ -54,6 +54,45 @@ WORDS: dict[str, Words] = {
         "The address under which external systems reach the listener.", '"https://connectord.example.org"',
         "an http or https URL", "http://HOST:PORT of bind",
     ),
+    "callbacks.max_connections": Words(
+        "How many connections of external systems may be open at once; a full listener drops what waits longest.",
+        "4096",
+    ),
+    "callbacks.max_connections_per_address": Words(
+        "How many of these one address may have; an IPv6 address counts as its /64.", "64"
+    ),
+    "callbacks.guesses_per_minute": Words(
+        "How many unknown tokens and bad signatures of one address are answered as such; more are told to wait (429).",
+        "60",
+    ),
+    "callbacks.trusted_proxies": Words(
+        "Whose X-Forwarded-For says which address a guess came from.", '["127.0.0.1"]',
+        "an array of addresses and networks", "none",
+    ),
+    "metrics.bind": Words(
+        "Where Prometheus and probes may ask; off where it is left out.", '"127.0.0.1:9470"', '"ADDRESS:PORT"',
+    ),
+    "tracing.endpoint": Words(
+        "The OTLP/HTTP receiver of one trace an action; off where it is left out.", '"http://127.0.0.1:4318"',
+        "an http or https URL",
+    ),
+    "tracing.headers.NAME": Words(
+        "What is sent along as the header of that name, such as a token.", '"Bearer abc"',
+        "plain ASCII text", "none",
+    ),
+    "tracing.sample": Words("The share of actions that are traced.", "0.1"),
+    "tracing.service_name": Words("What traces call this daemon.", '"connectord-test"'),
+    "retention.done_successfully": Words(
+        "How long an action is kept once it is closed as done successfully.", '"90d"',
+        'a duration, "1h" or more, or "forever"', '"forever"',
+    ),
+    "retention.not_done_successfully": Words(
+        "How long an action is kept once it is closed as not done successfully.", '"365d"',
+        'a duration, "1h" or more, or "forever"', '"forever"',
+    ),
+    "retention.keys": Words(
+        "How long an action with a key is kept at least, so that a repeated submit finds it.", '"30d"'
+    ),
     **{f"retry.{key}": words for key, words in _RETRY.items()},
     "systems.NAME.adapter": Words(
         "Which adapter serves it; its own settings stand in [systems.NAME.ADAPTER].", '"http"',

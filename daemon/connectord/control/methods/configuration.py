@@ -16,6 +16,7 @@ class ConfigurationMethods(MethodGroup):
         return {
             "reload": self._reload,
             "reload_effects": self._reload_effects,
+            "retention": self._retention,
             "config_history": self._history,
             "config_show": self._show,
             "config_diff": self._diff,
@@ -28,6 +29,9 @@ class ConfigurationMethods(MethodGroup):
         return await self._services.reload_effects(
             caller, plan=params.plan, to=params.to, after=params.after, limit=params.limit
         )
+
+    async def _retention(self, params: p.Retention, caller: Caller, notify: Notify) -> r.Retention:
+        return await self._services.retention(plan=params.plan)
 
     async def _history(self, params: p.ConfigHistory, caller: Caller, notify: Notify) -> r.ConfigVersions:
         return await self._services.config_history(before=params.before, limit=params.limit)

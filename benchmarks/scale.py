@@ -1,0 +1,247 @@
+"""A daemon with a million actions pending and a million waiting: memory, start, questions, a reload that touches them.
+
+``python benchmarks/scale.py [--pending 1000000] [--waiting 1000000] [--loop 3000] [--directory DIR]``
+
+The rows are made by SQL, with the history and the attempts that such actions have. Measured, each on the large store
+and, where it says so, on an empty one beside it: the time from the process's start to its first answer; resident
+memory; ``list`` and ``show`` (median and worst of 50); the full loop (submit, request, callback, closed); the reload
+that lowers the retry limit, so that every pending action is closed (rule 10c), with an action submitted to another
+system every 50 ms meanwhile: how long after its submission its attempt began. ``--directory`` should be on a disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import trio
+from calling_back import running_system
+from connectord.control.client import ControlClient
+from connectord.store.sqlite_writer import SqliteWriter
+from connectord.testing.daemon_process import DaemonProcess
+from full_loop import memory
+
+QUESTIONS = 50
+FAR_MS = 30 * 86_400_000
+
+_NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count) "
+_ID = "'01K' || :kind || printf('%022d', i)"
+_BUILD = (
+    _NUMBERS + "INSERT INTO actions (id, system, state, submitted_at, attempts, due_at, scheduled_at, backoff_step, "
+    "limit_at_failure, error_at, error_message, deadline, data) "
+    f"SELECT {_ID}, :system, :state, :now - i, 4, iif(:state = 'pending', :now + :far + i, NULL), "
+    "iif(:state = 'pending', :now + :far + i, NULL), 4, 10, :now, 'connection refused', "
+    "iif(:state = 'waiting', :now + :far + i, NULL), "
+    "'{\"invoice\":' || i || ',\"text\":\"some text of a usual length\"}' FROM n",
+    _NUMBERS + "INSERT INTO attempts (action_id, number, started_at, ended_at, outcome, message) "
+    f"SELECT {_ID}, 1, :now, :now, 'not_connected', 'connection refused' FROM n",
+    _NUMBERS + "INSERT INTO history (action_id, at, to_state, event, rules, why, who, config_version) "
+    f"SELECT {_ID}, :now, 'pending', 'Submitted', '17', 'submitted', 'user:bench', 1 FROM n",
+    _NUMBERS + "INSERT INTO history (action_id, at, from_state, to_state, event, rules, why, who, config_version) "
+    f"SELECT {_ID}, :now, 'attempting', :state, 'ConnectionFailed', '7', 'connection failed; tried again later', "
+    "'lane', 1 FROM n",
+)
+
+
+def main() -> None:
+    """Print what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pending", type=int, default=1_000_000)
+    parser.add_argument("--waiting", type=int, default=1_000_000)
+    parser.add_argument("--loop", type=int, default=3_000, help="actions in each round of the full loop")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--directory", type=Path, help="where the databases are made")
+    options = parser.parse_args()
+    # each calls back over kept connections, so each daemon has one of its own
+    with (
+        running_system() as port,
+        running_system() as other,
+        tempfile.TemporaryDirectory(prefix="connectord-scale-", dir=options.directory) as name,
+    ):
+        trio.run(measure, (port, other), Path(name), options)
+
+
+async def measure(ports: tuple[int, int], directory: Path, options: argparse.Namespace) -> None:
+    """All of it, in order."""
+    large, empty = (DaemonProcess(directory / name) for name in ("large", "empty"))
+    for daemon, port in zip((large, empty), ports, strict=True):
+        (daemon.directory / "state").mkdir(parents=True)
+        daemon.configure(configuration(daemon, port, limit=10))
+    began = time.perf_counter()
+    build(large.directory / "state" / "connectord.db", options.pending, options.waiting)
+    size = (large.directory / "state" / "connectord.db").stat().st_size / 2**20
+    print(f"{options.pending:,} pending, {options.waiting:,} waiting: {size:,.0f} MiB, made in {took(began):.0f} s")
+    try:
+        for daemon, what in ((empty, "empty"), (large, "large")):
+            began = time.perf_counter()
+            await daemon.start()
+            print(
+                f"{what}: start to first answer {took(began):.2f} s, {memory(daemon.pid):.0f} MiB resident", flush=True
+            )
+        ask(large)
+        await compare_loops(large, empty, options)
+        await reload(large, ports[0])
+        print(f"large, at the end: {memory(large.pid):.0f} MiB resident")
+        large.kill()
+        began = time.perf_counter()
+        await large.start()
+        print(f"large, after a crash: start to first answer {took(began):.2f} s", flush=True)
+    finally:
+        large.kill()
+        empty.kill()
+
+
+def configuration(daemon: DaemonProcess, port: int, *, limit: int) -> str:
+    """Three systems: one that answers, one that all the pending actions are for, one that all the waiting are for."""
+    text = daemon.head().replace("[daemon]", '[daemon]\nlog_level = "error"')
+    for name in ("sink", "depot", "slow"):
+        text += f'[systems.{name}]\nadapter = "http"\nconcurrency = 64\ntimeout = "60d"\n'
+        text += f"retry.limit = {limit if name == 'depot' else 10}\n"
+        text += f'[systems.{name}.http]\nurl = "http://127.0.0.1:{port}/jobs"\n'
+    return text
+
+
+def build(path: Path, pending: int, waiting: int) -> None:
+    """Make the rows, as quickly as SQLite can."""
+    SqliteWriter(path).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA cache_size = -200000")
+        connection.execute("BEGIN")
+        for kind, system, state, count in (("A", "depot", "pending", pending), ("B", "slow", "waiting", waiting)):
+            known = {"kind": kind, "system": system, "state": state, "count": count, "far": FAR_MS, "now": now_ms()}
+            for sql in _BUILD if count else ():
+                connection.execute(sql, known)
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def ask(daemon: DaemonProcess) -> None:
+    """How long ``list`` and ``show`` take."""
+    with ControlClient(daemon.socket) as client:
+        page = client.call("list", {})["actions"]
+        questions: dict[str, tuple[str, dict[str, Any]]] = {
+            "list": ("list", {}),
+            "list --state waiting": ("list", {"state": "waiting"}),
+            "list --system depot": ("list", {"system": "depot"}),
+            "list --system slow --state waiting": ("list", {"system": "slow", "state": "waiting"}),
+            "show": ("show", {"id": page[0]["id"]}),
+            "status": ("status", {}),
+        }
+        for name, (method, params) in questions.items():
+            times = []
+            for _ in range(QUESTIONS):
+                began = time.perf_counter()
+                client.call(method, params)
+                times.append(took(began) * 1000)
+            print(f"{name:<40} {statistics.median(times):7.1f} ms, worst {max(times):7.1f} ms", flush=True)
+
+
+async def compare_loops(large: DaemonProcess, empty: DaemonProcess, options: argparse.Namespace) -> None:
+    """The full loop on both, round by round."""
+    ratios, rates = [], []
+    for daemon in (large, empty):
+        # the loop's end is seen by the counts, and there is something to do in both of them
+        await warm(daemon)
+    for _ in range(options.rounds):
+        one = await loop(large, options.loop)
+        other = await loop(empty, options.loop)
+        ratios.append(one / other)
+        rates.append((one, other))
+    one, other = (statistics.median(rate[side] for rate in rates) for side in (0, 1))
+    print(
+        f"full loop: {one:,.0f} a second, {other:,.0f} on the empty store: {statistics.median(ratios):.2f}", flush=True
+    )
+
+
+async def warm(daemon: DaemonProcess) -> None:
+    """A few actions, so that connections are open."""
+    await loop(daemon, 300)
+
+
+async def loop(daemon: DaemonProcess, count: int) -> float:
+    """So many actions through ``sink``; how many a second."""
+    began = time.perf_counter()
+    for start in range(0, count, 1000):
+        numbers = range(start, min(start + 1000, count))
+        await daemon.call("submit_many", actions=[{"system": "sink", "data": {"n": number}} for number in numbers])
+    while True:
+        systems = {each["name"]: each for each in (await daemon.call("systems"))["systems"]}
+        if not systems["sink"]["pending"] and not systems["sink"]["waiting"] and not systems["sink"]["in_flight"]:
+            return count / took(began)
+        await trio.sleep(0.05)
+
+
+async def reload(daemon: DaemonProcess, port: int) -> None:
+    """Lower the limit of ``depot`` to what its actions were tried already, and see who waits meanwhile."""
+    daemon.configure(configuration(daemon, port, limit=4))
+    began = time.perf_counter()
+    plan = (await daemon.call("reload", plan=True))["plan"]["actions"]
+    print(f"reload --plan: {took(began):.1f} s, {plan['close']:,} to be closed", flush=True)
+
+    async def nothing() -> None:
+        await trio.sleep(5)
+
+    quiet = await delays(daemon, nothing)
+    print(f"attempts before the reload began within {percentiles(quiet)} of their submission", flush=True)
+    closed = 0
+
+    async def apply() -> None:
+        nonlocal closed
+        closed = (await daemon.call("reload"))["plan"]["actions"]["close"]
+
+    began = time.perf_counter()
+    busy = await delays(daemon, apply)
+    print(f"reload: {took(began):.1f} s, {closed:,} closed ({closed / took(began):,.0f} a second)")
+    print(f"attempts during the reload began within {percentiles(busy)} of their submission", flush=True)
+
+
+async def delays(daemon: DaemonProcess, work: Callable[[], Awaitable[Any]]) -> list[float]:
+    """Submit an action every 50 ms while ``work`` is done; how long after its submission each attempt began (ms)."""
+    sent: dict[str, int] = {}
+    async with trio.open_nursery() as nursery:
+
+        async def submit() -> None:
+            while True:
+                at = now_ms()
+                sent[(await daemon.call("submit", system="sink", data={}))["id"]] = at
+                await trio.sleep(0.05)
+
+        nursery.start_soon(submit)
+        await work()
+        nursery.cancel_scope.cancel()
+    await trio.sleep(1)
+    found = []
+    for action_id, at in sent.items():
+        attempts = (await daemon.call("attempts", id=action_id))["attempts"]
+        found.append(datetime.fromisoformat(attempts[0]["started_at"]).timestamp() * 1000 - at)
+    return found
+
+
+def percentiles(times: list[float]) -> str:
+    """Median, 99th percentile and worst, in milliseconds."""
+    ordered = sorted(times)
+    middle, late = ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]
+    return f"{middle:.0f} ms (median), {late:.0f} ms (99 %), {ordered[-1]:.0f} ms (worst of {len(ordered)})"
+
+
+def now_ms() -> int:
+    """The time."""
+    return time.time_ns() // 1_000_000
+
+
+def took(began: float) -> float:
+    """Seconds since ``began``."""
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,8 @@
+"""What keeps the store small: old actions removed, room given back, the write-ahead log written back."""
+
+from __future__ import annotations
+
+from connectord.upkeep.log_watch import LogWatch
+from connectord.upkeep.retention import Retention, Run, prunable
+
+__all__ = ["LogWatch", "Retention", "Run", "prunable"]
