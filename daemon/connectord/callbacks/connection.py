@@ -256,7 +256,7 @@ class Connection:
             # A client that has begun to send does not wait for it, and HTTP/1.0 does not know it.
             if "expect" in head.headers and not buffer and head.version == b"1.1":
                 await self._stream.send_all(answers.CONTINUE)
-        if head.chunked:
+        if head.parser is not None and head.chunked:
             return await self._read_chunks(head.parser)
         while len(buffer) < length:
             data = await self._stream.receive_some(_BODY_RECEIVE_BYTES)

@@ -15,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from connectord.callbacks import answers
 from connectord.callbacks.connection import CallbackHandler, Connection, Service
 from connectord.callbacks.limits import BadTokens, Limits
+from connectord.callbacks.streams import DirectStream
 from connectord.callbacks.tokens import TokenKey
 from connectord.errors import AddressUnusable
 
@@ -104,7 +105,7 @@ class _Door:
             address, port = stream.socket.getpeername()[:2]
         except OSError:
             return  # the peer is gone already
-        connection = Connection(stream, service, address=address, port=port)
+        connection = Connection(DirectStream(stream), service, address=address, port=port)
         service.connections.add(connection)
         try:
             await connection.serve()
