@@ -15,6 +15,7 @@ from connectord.callbacks import answers
 from connectord.callbacks.answers import Answer, CallbackAnswer, problem
 from connectord.callbacks.limits import BadTokens, Limits
 from connectord.callbacks.requests import Head, fault, is_json, malformed, parse
+from connectord.callbacks.streams import DirectStream
 from connectord.callbacks.tokens import TokenKey
 from connectord.errors import CallbackNotAllowed, InvalidCallback, NotFound, Overloaded, StoreError
 
@@ -134,8 +135,13 @@ class Connection:
             remaining -= 1
             if service.draining or remaining <= 0:
                 self._close = True
-            self._enter(_Phase.WRITING, limits.write_timeout_seconds)
-            await self._stream.send_all(answer.to_send(close=self._close, head_only=head_only))
+            rest = answer.to_send(close=self._close, head_only=head_only)
+            self._phase = _Phase.WRITING
+            if isinstance(self._stream, DirectStream):
+                rest = self._stream.send_nowait(rest)
+            if rest:
+                self._enter(_Phase.WRITING, limits.write_timeout_seconds)
+                await self._stream.send_all(rest)
             if self._close:
                 await self._linger(_PATIENCE if answer is answers.BODY_TOO_LARGE else 1)
                 return

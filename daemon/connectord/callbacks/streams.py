@@ -36,18 +36,20 @@ class DirectStream(trio.abc.HalfCloseableStream):
             except OSError as error:
                 raise self._broken() from error
 
+    def send_nowait(self, data: bytes) -> bytes:
+        """Hand over what the kernel takes at once, and give the rest."""
+        try:
+            sent = self._socket.send(data)
+        except BlockingIOError:
+            return data
+        except OSError as error:
+            raise self._broken() from error
+        return data[sent:]
+
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send it; waits only where the kernel does not take it all."""
-        rest = memoryview(data)
-        while True:
-            try:
-                rest = rest[self._socket.send(rest) :]
-            except BlockingIOError:
-                pass
-            except OSError as error:
-                raise self._broken() from error
-            if not rest:
-                return
+        rest = bytes(data)
+        while rest := self.send_nowait(rest):
             await self._wait(trio.lowlevel.wait_writable)
 
     async def wait_send_all_might_not_block(self) -> None:

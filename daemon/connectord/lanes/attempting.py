@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-import structlog
-
 from connectord.lanes.calls import Trouble, call_adapter
 from connectord.lanes.context import LaneContext
 from connectord.lanes.instances import Instance
@@ -13,8 +11,6 @@ from connectord.lanes.outcomes import attempt_event, attempt_failed
 from connectord.lanes.under_way import AdapterCall
 from connectord.ledger.operations import ClaimedCall
 from connectord.lifecycle import events as on
-
-log = structlog.get_logger()
 
 
 async def attempt(context: LaneContext, instance: Instance, claimed: ClaimedCall) -> None:
@@ -69,7 +65,7 @@ async def _report(context: LaneContext, instance: Instance, claimed: ClaimedCall
         context.health.failed(event.message)
     else:
         context.health.reached(context.clock.now_ms())
-    level = log.warning if isinstance(event, on.ConnectionFailed) else log.debug
+    level = context.log.warning if isinstance(event, on.ConnectionFailed) else context.log.debug
     level(
         "attempt ended",
         action=action.id,

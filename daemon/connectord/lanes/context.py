@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import structlog
 import trio
+from structlog.typing import FilteringBoundLogger
 
 from connectord.adapters import Adapter, AdapterContext, Call, Network
 from connectord.clock import Clock
@@ -37,6 +39,8 @@ class LaneContext:
     """The attempts under way: their numbers, by their actions."""
     calls: CallsUnderWay = field(default_factory=CallsUnderWay)
     """The calls of the adapter that have a time limit and a place in ``concurrency``."""
+    log: FilteringBoundLogger = field(default_factory=lambda: structlog.get_logger().bind())
+    """Bound once: a lazy one is bound anew for every line, whether the line is wanted or not."""
 
     @property
     def name(self) -> str:
