@@ -35,6 +35,8 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/full_loop.py
 	$(BIN)/python benchmarks/http_out.py --seconds 0.5 --rounds 3 --in-flight 64 256 --protocols http
+	$(BIN)/python benchmarks/ledger.py --rows 200000
+	$(BIN)/python benchmarks/latency.py
 
 services: packages $(NODE_RED_READY)
 
