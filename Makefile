@@ -37,6 +37,8 @@ bench: $(READY)
 	$(BIN)/python benchmarks/full_loop.py
 	$(BIN)/python benchmarks/commands.py
 	$(BIN)/python benchmarks/http_out.py --seconds 0.5 --rounds 3 --in-flight 64 256 --protocols http
+	$(BIN)/python benchmarks/ledger.py --rows 200000
+	$(BIN)/python benchmarks/latency.py
 
 # The proofs of docs/guarantees.md with real processes, at full length; `make test` runs each of them in short
 PROVE := $(BIN)/python -m pytest -q -s

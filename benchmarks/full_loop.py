@@ -1,6 +1,7 @@
 """The full loop, on loopback: submit, attempt recorded, request out, taken, callback in, closed. All of it durable.
 
-``python benchmarks/full_loop.py [--actions 3000] [--rounds 5] [--in-flight 64] [--backlog 100000] [--metrics]``
+``python benchmarks/full_loop.py [--actions 3000] [--rounds 5] [--in-flight 64] [--backlog 100000] [--metrics]
+[--against DIR]``
 
 The daemon is a process of its own, and so is the system that plays along (``calling_back.py``). Beside the loop it
 measures the bare outbound half on stock httpx, a client for each request in flight, which keeps nothing and hears of
@@ -9,6 +10,7 @@ falls on both alike; printed are medians, and ratios taken within their rounds. 
 or of the process with the clients, user and system together. At the end: what a backlog costs in memory.
 
 ``--metrics`` compares something else: a daemon that is scraped once a second with one that has no metrics, in turns.
+``--against`` names a checkout of another version. Its daemon is measured in the same rounds.
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, default=64)
     parser.add_argument("--backlog", type=int, default=100_000)
     parser.add_argument("--metrics", action="store_true", help="what metrics cost, scraped once a second")
+    parser.add_argument("--against", type=Path, help="a checkout of another version")
     options = parser.parse_args()
     with running_system() as port, tempfile.TemporaryDirectory(prefix="connectord-bench-") as directory:
         trio.run(compare_metrics if options.metrics else compare, port, Path(directory), options)
@@ -99,37 +102,56 @@ def free_port() -> int:
 
 async def compare(port: int, directory: Path, options: argparse.Namespace) -> None:
     """Measure round after round, then the memory."""
-    halves, loops = [], []
-    daemon = await start_daemon(directory, port, options.in_flight)
+    halves, loops, others = [], [], []
+    daemon = await start_daemon(directory / "this", port, options.in_flight)
+    other = None
+    if options.against is not None:
+        other = await start_daemon(directory / "other", port, options.in_flight, environ=environ_of(options.against))
     try:
         await run_loop(daemon, WARM_UP)
+        if other is not None:
+            await run_loop(other, WARM_UP)
         for _ in range(options.rounds):
             halves.append(await measure_stock(port, options.actions, options.in_flight))
             loops.append(await measure_loop(daemon, options.actions))
-        show(halves, loops)
-        empty = memory(daemon.pid)
-        await daemon.call("pause", system="sink")
-        await submit(daemon, options.backlog)
-        full = memory(daemon.pid)
+            if other is not None:
+                others.append(await measure_loop(other, options.actions))
+        show(halves, loops, others)
+        if options.backlog:
+            await show_memory(daemon, options.backlog)
     finally:
         daemon.kill()
-    print(f"memory: {empty:.1f} MiB with nothing pending, {full:.1f} MiB with {options.backlog:,} pending")
+        if other is not None:
+            other.kill()
 
 
-def show(halves: list[Figure], loops: list[Figure]) -> None:
-    """Medians, and the loop as a multiple of the bare half."""
+async def show_memory(daemon: DaemonProcess, backlog: int) -> None:
+    """What so many pending actions cost."""
+    empty = memory(daemon.pid)
+    await daemon.call("pause", system="sink")
+    await submit(daemon, backlog)
+    full = memory(daemon.pid)
+    print(f"memory: {empty:.1f} MiB with nothing pending, {full:.1f} MiB with {backlog:,} pending")
+
+
+def show(halves: list[Figure], loops: list[Figure], others: list[Figure]) -> None:
+    """Medians, and the loop as a multiple of the bare half, and of the other version's loop."""
     print(f"{'':<54}{'a second':>10}{'processor us':>14}")
     for what, figures in (
         ("bare outbound half, stock httpx, a client per slot", halves),
         ("full loop through the daemon, durable", loops),
+        ("full loop through the other version's daemon", others),
     ):
-        rate = statistics.median(figure.per_second for figure in figures)
-        cost = statistics.median(figure.processor_microseconds for figure in figures)
-        print(f"{what:<54}{rate:>10,.0f}{cost:>14,.0f}")
-    rounds = list(zip(halves, loops, strict=True))
-    rate = statistics.median(loop.per_second / half.per_second for half, loop in rounds)
-    cost = statistics.median(loop.processor_microseconds / half.processor_microseconds for half, loop in rounds)
-    print(f"{'the loop / the bare half':<54}{rate:>10.2f}{cost:>14.2f}", flush=True)
+        if figures:
+            rate = statistics.median(figure.per_second for figure in figures)
+            cost = statistics.median(figure.processor_microseconds for figure in figures)
+            print(f"{what:<54}{rate:>10,.0f}{cost:>14,.0f}")
+    for what, figures in (("the bare half", halves), ("the other version's loop", others)):
+        if figures:
+            rounds = list(zip(figures, loops, strict=True))
+            rate = statistics.median(loop.per_second / each.per_second for each, loop in rounds)
+            cost = statistics.median(loop.processor_microseconds / each.processor_microseconds for each, loop in rounds)
+            print(f"{f'the loop / {what}':<54}{rate:>10.2f}{cost:>14.2f}", flush=True)
 
 
 async def measure_stock(port: int, count: int, in_flight: int) -> Figure:
@@ -159,16 +181,24 @@ async def measure_stock(port: int, count: int, in_flight: int) -> Figure:
     return Figure(count / took, processor_took / count * MICROSECONDS)
 
 
-async def start_daemon(directory: Path, port: int, in_flight: int, more: str = "") -> DaemonProcess:
+async def start_daemon(
+    directory: Path, port: int, in_flight: int, more: str = "", environ: dict[str, str] | None = None
+) -> DaemonProcess:
     """A daemon with one system, which says nothing but errors; ``more`` is added to its configuration."""
     directory.mkdir(exist_ok=True)
-    daemon = DaemonProcess(directory)
+    daemon = DaemonProcess(directory, environ)
     text = daemon.head().replace("[daemon]", '[daemon]\nlog_level = "error"')
     text += f'[systems.sink]\nadapter = "http"\nconcurrency = {in_flight}\n'
     text += f'[systems.sink.http]\nurl = "http://127.0.0.1:{port}/jobs"\n'
     daemon.configure(text + more)
     await daemon.start()
     return daemon
+
+
+def environ_of(checkout: Path) -> dict[str, str]:
+    """What makes an interpreter take the modules of another checkout."""
+    places = ["daemon", "schema", "plugins/connectord-http/src"]
+    return {"PYTHONPATH": os.pathsep.join(str(checkout.resolve() / place) for place in places)}
 
 
 async def measure_loop(daemon: DaemonProcess, count: int) -> Figure:

@@ -14,6 +14,7 @@ two processes of its own and needs far less for a request than any client here.
 ``ours``   one client over connectord's transport, as adapters have it
 ``direct`` that transport called without a client: a new ``httpx.Request``, ``response.aread()``
 ``bare``   that transport called without a client: the same request each time, its stream read as it comes
+``whole``  that transport's own ``exchange``, without httpx's types, as the adapter ``http`` uses it
 ========== ==============================================================================================
 """
 
@@ -29,6 +30,7 @@ from typing import TypeAlias
 
 import httpx
 import trio
+from connectord.adapters import ExchangeLimits, WholeExchanges, WholeRequest
 from connectord.network import SystemNetwork
 from sink import running_sink
 
@@ -90,7 +92,20 @@ async def bare(url: httpx.URL, in_flight: int, stack: AsyncExitStack) -> list[Po
     return [post] * in_flight
 
 
-WAYS: tuple[Way, ...] = (shared, slots, ours, direct, bare)
+async def whole(url: httpx.URL, in_flight: int, stack: AsyncExitStack) -> list[Post]:
+    transport = await stack.enter_async_context(_our_transport())
+    assert isinstance(transport, WholeExchanges)
+    headers = [*_request(url).headers.raw]
+    limits = ExchangeLimits(60, 60, 180, 60, 2**20)
+
+    async def post() -> bytes:
+        answer = await transport.exchange(WholeRequest("POST", url, headers, BODY), limits)
+        return answer.body or b""
+
+    return [post] * in_flight
+
+
+WAYS: tuple[Way, ...] = (shared, slots, ours, direct, bare, whole)
 
 
 def _our_transport() -> httpx.AsyncBaseTransport:

@@ -12,7 +12,7 @@ import random
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -616,7 +616,7 @@ class Daemon:
 
     def _authorize(self, peer: Peer) -> Caller | None:
         role = role_of(peer, self.config.control.roles, os.getuid())
-        return None if role is None else Caller(_user_name(peer.uid), role)
+        return None if role is None else Caller(_user_name(peer.uid, int(trio.current_time() // 60)), role)
 
 
 def _callback_limits(settings: CallbackSettings) -> Limits:
@@ -628,7 +628,9 @@ def _callback_limits(settings: CallbackSettings) -> Limits:
     )
 
 
-def _user_name(uid: int) -> str:
+@lru_cache(256)
+def _user_name(uid: int, minute: int) -> str:
+    # a look into the user database costs more than a whole submission; a minute is soon enough for a new name
     try:
         return f"user:{pwd.getpwuid(uid).pw_name}"
     except KeyError:

@@ -20,6 +20,7 @@ from connectord.callbacks.addresses import client_behind, group_of
 from connectord.callbacks.answers import Answer, CallbackAnswer, problem
 from connectord.callbacks.limits import BadTokens, Limits
 from connectord.callbacks.requests import Head, fault, is_json, malformed, parse
+from connectord.callbacks.streams import DirectStream
 from connectord.callbacks.tokens import TokenKey
 from connectord.errors import CallbackNotAllowed, InvalidCallback, NotFound, Overloaded, StoreError
 from connectord.measures import CallbackMeasures
@@ -214,8 +215,13 @@ class HttpConnection(ABC, Generic[ServiceT]):
             remaining -= 1
             if service.draining or remaining <= 0:
                 self._close = True
-            self._enter(_Phase.WRITING, limits.write_timeout_seconds)
-            await self._stream.send_all(answer.to_send(close=self._close, head_only=head_only))
+            rest = answer.to_send(close=self._close, head_only=head_only)
+            self._phase = _Phase.WRITING
+            if isinstance(self._stream, DirectStream):
+                rest = self._stream.send_nowait(rest)
+            if rest:
+                self._enter(_Phase.WRITING, limits.write_timeout_seconds)
+                await self._stream.send_all(rest)
             if self._close:
                 await self._linger(_PATIENCE if answer is answers.BODY_TOO_LARGE else 1)
                 return
@@ -297,7 +303,7 @@ class HttpConnection(ABC, Generic[ServiceT]):
             # A client that has begun to send does not wait for it, and HTTP/1.0 does not know it.
             if "expect" in head.headers and not buffer and head.version == b"1.1":
                 await self._stream.send_all(answers.CONTINUE)
-        if head.chunked:
+        if head.parser is not None and head.chunked:
             return await self._read_chunks(head.parser)
         while len(buffer) < length:
             data = await self._stream.receive_some(_BODY_RECEIVE_BYTES)

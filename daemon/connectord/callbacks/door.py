@@ -19,6 +19,7 @@ import trio
 from connectord.callbacks import answers
 from connectord.callbacks.addresses import group_of, is_within, read_address
 from connectord.callbacks.connection import HttpConnection, HttpService
+from connectord.callbacks.streams import DirectStream
 
 _SECONDS_BETWEEN_WARNINGS: Final = 10.0
 _REFUSED_BYTES: Final = 64 * 1024
@@ -28,7 +29,7 @@ class NewConnection(Protocol):
     """Makes what serves an accepted connection; ``address`` is what its peer is counted under."""
 
     def __call__(
-        self, stream: trio.SocketStream, *, address: str, port: int, trusted_proxy: bool
+        self, stream: trio.abc.HalfCloseableStream, *, address: str, port: int, trusted_proxy: bool
     ) -> HttpConnection[Any]: ...
 
 
@@ -84,7 +85,7 @@ class Door:
         if not (trusted or await self._wait_for_room(group)) or not self._has_room(service.connections, self._limit):
             await self._refuse(stream)
             return
-        connection = self._connect(stream, address=group, port=port, trusted_proxy=trusted)
+        connection = self._connect(DirectStream(stream), address=group, port=port, trusted_proxy=trusted)
         service.connections.add(connection)
         self._by_address[group].add(connection)
         try:

@@ -1,7 +1,9 @@
 """Reading one request's head: the bytes up to the blank line, and what they say. No waiting, no sockets.
 
 h11 parses; what it lets pass for the sake of old programs is refused here before it sees it, because two programs that
-read the same bytes differently are what request smuggling is made of.
+read the same bytes differently are what request smuggling is made of. A head of the plainest kind, which nearly all
+are, is read without h11, by rules that are narrower than its own: it never says anything else than h11 would (a test
+compares them), and costs a tenth.
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ _CONTROLS = bytes({*range(0x20), 0x7F} - {0x09, 0x0A, 0x0D})
 _JSON_TYPE = re.compile(r"(?:application/json|[!#$%&'*+.^_`|~0-9a-z-]+/[!#$%&'*+.^_`|~0-9a-z-]+\+json)", re.ASCII)
 _COMMON_JSON = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
 _UTF_8 = frozenset({"utf-8", "utf8", '"utf-8"', '"utf8"'})
+_REQUEST_LINE = re.compile(rb"([A-Z]+) (/[\x21-\x7e]*) HTTP/1\.1")
+_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?[ \t]*")
+_LENGTH = re.compile(r"[0-9]{1,20}", re.ASCII)
 _ABSOLUTE = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 
 
@@ -30,8 +35,8 @@ class Head:
     path: bytes
     version: bytes
     headers: dict[str, str]
-    parser: h11.Connection
-    """Has read the head, and goes on with a chunked body."""
+    parser: h11.Connection | None = None
+    """Has read the head, and goes on with a chunked body; None where the head was read without it."""
 
     chunked: bool = False
     content_length: int = 0
@@ -70,6 +75,37 @@ def fault(head: bytes | bytearray, limits: Limits) -> Answer | None:
 
 def parse(head: bytes, limits: Limits) -> Head | Answer:
     """Read a whole head, in which :func:`fault` found nothing. An answer says why it cannot be read."""
+    return read_plain(head) or parse_any(head, limits)
+
+
+def read_plain(head: bytes) -> Head | None:
+    """A head of the plainest kind; None for any other, whatever it is.
+
+    HTTP/1.1, a path, headers in ASCII of which each stands there once, a Host, and no Transfer-Encoding.
+    """
+    first, *lines = head[:-4].split(b"\r\n")
+    request = _REQUEST_LINE.fullmatch(first)
+    if request is None:
+        return None
+    headers: dict[str, str] = {}
+    for line in lines:
+        header = _HEADER.fullmatch(line)
+        if header is None:
+            return None
+        headers[header[1].decode("ascii").lower()] = (header[2] or b"").decode("ascii")
+    if len(headers) != len(lines) or "host" not in headers or "transfer-encoding" in headers:
+        return None
+    plain = Head(request[1], request[2], b"1.1", headers)
+    length = headers.get("content-length")
+    if length is not None:
+        if _LENGTH.fullmatch(length) is None:
+            return None
+        plain.content_length = int(length)
+    return plain
+
+
+def parse_any(head: bytes, limits: Limits) -> Head | Answer:
+    """As :func:`parse`, with h11."""
     parser = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.max_header_bytes)
     parser.receive_data(head)
     try:

@@ -66,6 +66,11 @@ def action_view(record: ActionRecord, limit_of: LimitOf) -> r.Action:
     )
 
 
+def new_action_view(action: Action, data: dict[str, Any], limit_of: LimitOf) -> r.Action:
+    """An action that was just submitted with ``data``, without a look into the store."""
+    return action_view(ActionRecord(action, None, None, msgspec.json.encode(data).decode(), "{}"), limit_of)
+
+
 def case_view(case: CaseRecord, limit_of: LimitOf, limit: int) -> r.Case:
     """A case with up to ``limit`` of its actions, the newest first; a record with more has another page."""
     data = msgspec.json.decode(case.data)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import httpx
 import trio
 
+from connectord.adapters import ExchangeLimits
 from connectord.http_out.requests import RequestHead, check_length, chunk_of, fitting
 from connectord.http_out.responses import ResponseParser
 from connectord.http_out.sockets import Socket
@@ -84,16 +85,25 @@ class Connection:
         taken in time, :class:`httpx.LocalProtocolError` when the body is not as long as announced, and
         :class:`httpx.RemoteProtocolError` when what comes back meanwhile is no response.
         """
-        self.response.expect(head_only=request.method == "HEAD")
-        self._request_is_out = False
         body = request.stream
         if isinstance(body, httpx.ByteStream):
-            is_out = await self._send(head.data + fitting(iter(body), head), timeout_seconds)
-        elif isinstance(body, httpx.AsyncByteStream):
+            await self.send_whole(request.method, head, iter(body), timeout_seconds)
+            return
+        self.response.expect(head_only=request.method == "HEAD")
+        self._request_is_out = False
+        if isinstance(body, httpx.AsyncByteStream):
             is_out = await self._send(head.data, timeout_seconds) and await self._stream(body, head, timeout_seconds)
         else:
             raise TypeError("an asynchronous transport needs an asynchronous request body")
         self._request_is_out = is_out and not head.closes
+
+    async def send_whole(
+        self, method: str, head: RequestHead, body: Iterable[bytes], timeout_seconds: float | None
+    ) -> None:
+        """As :meth:`send`, with a body that is there."""
+        self.response.expect(head_only=method == "HEAD")
+        self._request_is_out = False
+        self._request_is_out = await self._send(head.data + fitting(body, head), timeout_seconds) and not head.closes
 
     async def _stream(self, body: httpx.AsyncByteStream, head: RequestHead, timeout_seconds: float | None) -> bool:
         sent = 0
@@ -176,19 +186,46 @@ class Connection:
             raise httpx.ReadError(_CLOSED)
         with _at_most(timeout_seconds) as scope:
             while True:
-                try:
-                    data = await self._connected.receive()
-                except (OSError, trio.ClosedResourceError) as error:
-                    raise httpx.ReadError(_CLOSED if self.closed else str(error)) from error
-                if data:
-                    self.response.feed(data)
-                else:
-                    self.response.feed_end()
+                await self._receive_some()
                 if is_enough():
                     return
                 if timeout_seconds is not None:
                     scope.deadline = trio.current_time() + timeout_seconds
         raise httpx.ReadTimeout(f"nothing received for {timeout_seconds:g} s")
+
+    async def receive_whole(self, scope: trio.CancelScope, limits: ExchangeLimits, head_ends_at: float) -> bytes | None:
+        """Receive the head and the body: the body, or None if it is too long.
+
+        Moves the deadline of ``scope``, in which it is called, from limit to limit. Raises as :meth:`receive_head`.
+        """
+        if self.closed:
+            raise httpx.ReadError(_CLOSED)
+        response, silence = self.response, limits.read_seconds
+        while not response.has_head():
+            scope.deadline = min(trio.current_time() + silence, head_ends_at)
+            await self._receive_some()
+        if response.complete:
+            body = response.take_body()
+            return body if len(body) <= limits.body_bytes else None
+        ends_at = trio.current_time() + limits.body_seconds
+        pieces, size = [response.take_body()], 0
+        while (size := size + len(pieces[-1])) <= limits.body_bytes:
+            if response.is_read():
+                return b"".join(pieces)
+            scope.deadline = min(trio.current_time() + silence, ends_at)
+            await self._receive_some()
+            pieces.append(response.take_body())
+        return None
+
+    async def _receive_some(self) -> None:
+        try:
+            data = await self._connected.receive()
+        except (OSError, trio.ClosedResourceError) as error:
+            raise httpx.ReadError(_CLOSED if self.closed else str(error)) from error
+        if data:
+            self.response.feed(data)
+        else:
+            self.response.feed_end()
 
     @property
     def reusable(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -39,13 +39,12 @@ class HeadWriter:
         self._request_line = lru_cache(64)(_request_line)
         self._header_line = lru_cache(256)(_header_line)
 
-    def write(self, request: httpx.Request) -> RequestHead:
+    def write(self, method: str, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> RequestHead:
         """Raises :class:`httpx.LocalProtocolError` for what HTTP/1.1 cannot say, or says in two ways."""
-        target = request.extensions.get("target") or request.url.raw_path
-        lines = [self._request_line(request.method, target)]
+        lines = [self._request_line(method, target)]
         header_line = self._header_line
         found: list[tuple[bytes, bytes]] = []
-        for name, value in request.headers.raw:
+        for name, value in headers:
             line, framing = header_line(name, value)
             lines.append(line)
             if framing is not None:
@@ -54,7 +53,7 @@ class HeadWriter:
         return _framed(b"".join(lines), found)
 
 
-def fitting(chunks: Iterator[bytes], head: RequestHead) -> bytes:
+def fitting(chunks: Iterable[bytes], head: RequestHead) -> bytes:
     """A body that is there as a whole, framed as ``head`` says.
 
     Raises :class:`httpx.LocalProtocolError` if its length is not the one that was announced.

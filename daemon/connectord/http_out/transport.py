@@ -5,10 +5,11 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any
 
 import httpx
+import trio
 
+from connectord.adapters import ExchangeLimits, WholeAnswer, WholeRequest
 from connectord.http_out.connection import Connection, Origin
 from connectord.http_out.pool import Pool, TransportStatistics
 from connectord.http_out.requests import HeadWriter
@@ -58,8 +59,9 @@ class PooledTransport(httpx.AsyncBaseTransport):
         extensions = request.extensions
         timeouts: dict[str, float | None] = extensions.get("timeout", {})
         trace: Trace | None = extensions.get("trace")
-        head = self._heads.write(request)
-        connection, is_new = self._pool.take(_origin(request))
+        target = extensions.get("target") or request.url.raw_path
+        head = self._heads.write(request.method, target, request.headers.raw)
+        connection, is_new = self._pool.take(_origin(request.url, extensions.get("sni_hostname")))
         read_timeout = timeouts.get("read")
         try:
             if is_new:
@@ -89,6 +91,40 @@ class PooledTransport(httpx.AsyncBaseTransport):
                 "network_stream": connection,
             },
         )
+
+    async def exchange(self, request: WholeRequest, limits: ExchangeLimits) -> WholeAnswer:
+        """Send ``request`` once, and receive the whole answer (:class:`connectord.adapters.WholeExchanges`).
+
+        Raises :class:`httpx.TransportError`, and :class:`RuntimeError` once the transport is closed.
+        """
+        if self._closed:
+            raise RuntimeError("the transport is closed")
+        head = self._heads.write(request.method, request.url.raw_path, request.headers)
+        connection, is_new = self._pool.take(_origin(request.url, request.sni_hostname))
+        broken: httpx.TransportError | None = None
+        body: bytes | None = None
+        response = connection.response
+        ends_at = trio.current_time() + limits.head_seconds
+        try:
+            with trio.CancelScope(deadline=ends_at) as scope:
+                if is_new:
+                    await connection.open(self._ssl_context, timeout_seconds=limits.connect_seconds, trace=None)
+                await connection.send_whole(request.method, head, (request.content,), limits.read_seconds)
+                try:
+                    body = await connection.receive_whole(scope, limits, ends_at)
+                except httpx.TransportError as error:
+                    if not response.has_head():
+                        raise
+                    broken = error
+            if scope.cancelled_caught:
+                broken = _timed_out(connection, limits, ends_at)
+                if not response.has_head():
+                    raise broken
+        except BaseException:
+            self._pool.discard(connection)
+            raise
+        self._pool.give_back(connection)  # closes it where it was not read to the end
+        return WholeAnswer(response.status, response.headers, body, broken)
 
     async def aclose(self) -> None:
         """Close every connection.
@@ -137,13 +173,19 @@ class _ResponseBody(httpx.AsyncByteStream):
             self._pool.give_back(connection)
 
 
-def _origin(request: httpx.Request) -> Origin:
-    url = request.url
+def _timed_out(connection: Connection, limits: ExchangeLimits, head_ends_at: float) -> httpx.ReadTimeout:
+    if connection.response.has_head():
+        return httpx.ReadTimeout("the body took too long")
+    if trio.current_time() >= head_ends_at:
+        return httpx.ReadTimeout("the head of the answer did not end")
+    return httpx.ReadTimeout(f"nothing received for {limits.read_seconds:g} s")
+
+
+def _origin(url: httpx.URL, sni_hostname: str | None) -> Origin:
     scheme = url.scheme
     if scheme not in _PORTS:
         raise httpx.UnsupportedProtocol(f"http:// and https:// are supported, {scheme}:// is not")
     host = url.raw_host.decode("ascii")
     if not host:
         raise httpx.UnsupportedProtocol("the request's URL has no host")
-    server_hostname: Any = (request.extensions.get("sni_hostname") or host) if scheme == "https" else None
-    return Origin(host, url.port or _PORTS[scheme], server_hostname)
+    return Origin(host, url.port or _PORTS[scheme], (sni_hostname or host) if scheme == "https" else None)

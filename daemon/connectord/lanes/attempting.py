@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-import structlog
 import trio
 
 from connectord.lanes.calls import Trouble, call_adapter
@@ -23,8 +22,6 @@ _RESULTS: Mapping[type[on.Event], AttemptResult] = {
     on.FailureReceived: "rejected",
     on.ConnectionFailed: "not_connected",
 }
-
-log = structlog.get_logger()
 
 
 async def attempt(context: LaneContext, instance: Instance, claimed: ClaimedCall) -> None:
@@ -82,7 +79,7 @@ async def _report(context: LaneContext, instance: Instance, claimed: ClaimedCall
         context.health.failed(event.message)
     else:
         context.health.reached(context.clock.now_ms())
-    level = log.warning if isinstance(event, on.ConnectionFailed) else log.debug
+    level = context.log.warning if isinstance(event, on.ConnectionFailed) else context.log.debug
     level(
         "attempt ended",
         action=action.id,

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from operator import attrgetter
 
+import structlog
 import trio
+from structlog.typing import FilteringBoundLogger
 
 from connectord.adapters import Adapter, AdapterContext, Call, Network
 from connectord.clock import Clock
@@ -46,6 +48,8 @@ class LaneContext:
     """What the system is told of an action's trace."""
     pulse: Pulse = field(default_factory=Pulse)
     """Of the loop that claims, or whatever the lane does before and after it."""
+    log: FilteringBoundLogger = field(default_factory=lambda: structlog.get_logger().bind())
+    """Bound once: a lazy one is bound anew for every line, whether the line is wanted or not."""
 
     @property
     def name(self) -> str:

@@ -51,7 +51,7 @@ def checked_text(value: object, source: str, name: str) -> str:
 
 
 def _data(value: object, source: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):  # the latter asks Python code
         raise TypeError(f"{source} returned data that is no mapping but {type(value).__name__}")
     if value:
         _check_extent(value, source)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from connectord.control import params as p
 from connectord.control import results as r
 from connectord.control.methods.base import Call, Caller, MethodGroup, Notify
-from connectord.control.views import action_view, attempt_view, explanation_view, history_view
+from connectord.control.views import action_view, attempt_view, explanation_view, history_view, new_action_view
 from connectord.errors import InvalidRequest, NotFound, Refused
 from connectord.ledger.submission import Submission
 from connectord.lifecycle import events as on
@@ -58,7 +58,12 @@ class ActionMethods(MethodGroup):
                 )
             )
         actions = await self._services.ledger.submit_for(caller, submissions)
-        return await self._views([action.id for action in actions])
+        # under a key it may be the first action, of long ago; any other is as it was just committed
+        known = iter(await self._views([a.id for a, item in zip(actions, items, strict=True) if item.key is not None]))
+        return [
+            new_action_view(action, item.data or {}, self._services.limit_of) if item.key is None else next(known)
+            for action, item in zip(actions, items, strict=True)
+        ]
 
     async def _list(self, params: p.List, caller: Caller, notify: Notify) -> r.ActionPage:
         since = None if params.since is None else parse_rfc3339(params.since, "since")

@@ -32,10 +32,11 @@ async def read_body(response: httpx.Response, *, limit: int, timeout_seconds: fl
         return None
     if scope.cancelled_caught:
         raise httpx.ReadTimeout("the body took too long", request=response.request)
-    return _decompress(b"".join(chunks), response.headers.get("content-encoding", "identity"), limit)
+    return decompress(b"".join(chunks), response.headers.get("content-encoding", "identity"), limit)
 
 
-def _decompress(body: bytes, encoding: str, limit: int) -> bytes | None:
+def decompress(body: bytes, encoding: str, limit: int) -> bytes | None:
+    """What ``body`` is in plain; None where that is more than ``limit`` bytes, or cannot be had."""
     encoding = encoding.strip().lower()
     if encoding in ("", "identity") or not body:
         return body

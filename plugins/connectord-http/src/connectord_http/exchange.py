@@ -13,17 +13,18 @@ from typing import Any, TypeAlias
 
 import httpx
 import trio
-from connectord.adapters import Network, NotConnected
+from connectord.adapters import ExchangeLimits, Network, NotConnected, WholeExchanges, WholeRequest
 from connectord.address_guard import AddressGuard
 
 from connectord_http.answers import Answer
-from connectord_http.bodies import read_body
+from connectord_http.bodies import decompress, read_body
 from connectord_http.failures import describe, describe_lookup
 
 MOST_ADDRESSES = 4
 """How many addresses of one name are tried, where they were looked up here."""
 
 _PORTS = {"http": 80, "https": 443}
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WITH_BODY = ("POST", "PUT", "PATCH")
 _Headers: TypeAlias = dict[str, tuple[bytes, bytes]]
 """Names and values by the names in lower case, so that a later one takes an earlier one's place."""
@@ -74,15 +75,19 @@ class Exchange:
         self._guard = guard
         self._proxy = proxy
         connect_seconds, self._read_seconds = limits.connect_ms / 1000, limits.read_ms / 1000
+        # the transport's own limits are for each silence: a peer that sends a byte now and then would never meet one
+        self._head_seconds = connect_seconds + 2 * self._read_seconds
         timeout = httpx.Timeout(self._read_seconds, connect=connect_seconds, pool=connect_seconds)
         self._extensions: Mapping[str, Any] = {"timeout": timeout.as_dict()}
         self._transport: httpx.AsyncBaseTransport | None = None
+        self._whole: WholeExchanges | None = None
 
     def open(self, verify: bool | ssl.SSLContext) -> None:
         """Make the transport."""
         self._transport = self._network.http_transport(
             connect_timeout_seconds=self._limits.connect_ms / 1000, verify=verify, proxy=self._proxy
         )
+        self._whole = self._transport if isinstance(self._transport, WholeExchanges) else None
 
     async def close(self) -> None:
         """Close every connection."""
@@ -135,6 +140,8 @@ class Exchange:
         transport = self._transport
         if transport is None:
             raise RuntimeError("it was used before open() or after close()")
+        if self._whole is not None:
+            return await self._exchange_whole(self._whole, request, url, host, limit)
         extensions = self._extensions
         if host is not None and url.scheme == "https":
             extensions = {**extensions, "sni_hostname": host}
@@ -147,8 +154,7 @@ class Exchange:
             extensions=dict(extensions),
         )
         built.read()
-        # the transport's own limits are for each silence: a peer that sends a byte now and then would never meet one
-        with trio.move_on_after((self._limits.connect_ms + 2 * self._limits.read_ms) / 1000) as limit_of_head:
+        with trio.move_on_after(self._head_seconds) as limit_of_head:
             response = await transport.handle_async_request(built)
         if limit_of_head.cancelled_caught:
             raise httpx.ReadTimeout("the head of the answer did not end", request=built)
@@ -159,6 +165,29 @@ class Exchange:
             return Answer(response.status_code, response.headers, await self._read(response, limit))
         finally:
             await response.aclose()
+
+    async def _exchange_whole(
+        self, whole: WholeExchanges, request: PreparedRequest, url: httpx.URL, host: str | None, limit: int
+    ) -> Answer:
+        wire = WholeRequest(
+            request.method,
+            url,
+            list(self._headers_of(request).values()),
+            request.content or b"",
+            host if url.scheme == "https" else None,
+        )
+        seconds = self._limits.connect_ms / 1000, self._read_seconds, self._head_seconds, self._read_seconds
+        answer = await whole.exchange(wire, ExchangeLimits(*seconds, limit))
+        status, headers = answer.status, httpx.Headers(list(answer.headers))
+        if status in _REDIRECTS and "location" in headers:
+            _check_location(headers["location"])
+        if answer.broken is not None and 200 <= status < 300:
+            # its body could have been the response itself: the next attempt, with the same key, will tell
+            raise answer.broken
+        body = answer.body
+        if body:
+            body = decompress(body, headers.get("content-encoding", "identity"), limit)
+        return Answer(status, headers, body)
 
     def _headers_of(self, request: PreparedRequest) -> _Headers:
         # where the connection leads to an address that was checked, the name goes on in HTTP

@@ -1,0 +1,81 @@
+"""The stream under one connection, without a scheduling round for what does not block."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import trio
+
+_Wait: TypeAlias = Callable[[socket.socket], Awaitable[None]]
+_GONE = "the peer is gone"
+
+
+class DirectStream(trio.abc.HalfCloseableStream):
+    """A connected socket, out of trio's hands.
+
+    trio's own stream asks the kernel before it waits, and lets everybody else have a turn after each send. Between two
+    requests nothing has come yet, and an answer fits into the kernel's buffer: so this one waits first, and sends at
+    once. Every receive is a checkpoint; a send is one only where it has to wait.
+    """
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        """Takes the socket away from ``stream``."""
+        self._socket = socket.socket(fileno=stream.socket.detach())
+        self._socket.setblocking(False)
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """What has come, at least one byte; none when the peer sends no more."""
+        while True:
+            await self._wait(trio.lowlevel.wait_readable)
+            try:
+                return self._socket.recv(max_bytes or 65536)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise self._broken() from error
+
+    def send_nowait(self, data: bytes) -> bytes:
+        """Hand over what the kernel takes at once, and give the rest."""
+        try:
+            sent = self._socket.send(data)
+        except BlockingIOError:
+            return data
+        except OSError as error:
+            raise self._broken() from error
+        return data[sent:]
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send it; waits only where the kernel does not take it all."""
+        rest = bytes(data)
+        while rest := self.send_nowait(rest):
+            await self._wait(trio.lowlevel.wait_writable)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._wait(trio.lowlevel.wait_writable)
+
+    async def send_eof(self) -> None:
+        await trio.lowlevel.checkpoint()
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            raise self._broken() from error
+
+    async def aclose(self) -> None:
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+    def close(self) -> None:
+        """At once; who waits for it gets :class:`trio.ClosedResourceError`."""
+        if self._socket.fileno() >= 0:
+            trio.lowlevel.notify_closing(self._socket)
+            self._socket.close()
+
+    async def _wait(self, ready: _Wait) -> None:
+        if self._socket.fileno() < 0:
+            raise trio.ClosedResourceError(_GONE)
+        await ready(self._socket)
+
+    def _broken(self) -> trio.BrokenResourceError | trio.ClosedResourceError:
+        return trio.ClosedResourceError(_GONE) if self._socket.fileno() < 0 else trio.BrokenResourceError(_GONE)
