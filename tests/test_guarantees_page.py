@@ -18,8 +18,15 @@ def test_every_test_that_is_named_exists() -> None:
         assert re.search(rf"^(async )?def {name}\(", text, re.M), f"{file} has no {name}"
 
 
+def test_every_file_of_tests_that_is_named_exists() -> None:
+    files = re.findall(r"`tests/([\w/.-]+\.py)`", PAGE)
+    assert files
+    assert [file for file in files if not (TESTS / file).exists()] == []
+
+
 def test_every_promise_names_a_test() -> None:
-    for line in PAGE.splitlines():
+    promises = PAGE.partition("## How it is proved")[0]
+    for line in promises.splitlines():
         if line.startswith("| ") and line.count("|") == 3 and not line.startswith(("| promise", "| ---")):
             assert re.search(r"`[\w/.-]+\.py::\w+`", line), line
 

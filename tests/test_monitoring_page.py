@@ -14,7 +14,7 @@ PACKAGE = ROOT / "daemon" / "connectord"
 PAGE = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
 
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
-SPEAKERS = {"log", "logger", "level", "say", "_warn"}
+SPEAKERS = {"log", "logger", "level", "say", "tell", "_warn"}
 """What a line is said with, all over the code."""
 MAKERS = {"gauge", "gauges", "counter", "counters", "histogram", "histograms", "info"}
 
@@ -38,7 +38,7 @@ def constants_of(tree: ast.Module) -> dict[str, str]:
 def speaker_of(function: ast.expr) -> str | None:
     """The name of what a call says a line with; None where it says none."""
     if isinstance(function, ast.Name):
-        return function.id if function.id in {"level", "say"} else None
+        return function.id if function.id in {"level", "say", "tell"} else None
     if not isinstance(function, ast.Attribute):
         return None
     owner = function.value

@@ -26,7 +26,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_has_the_units_and_nothing_of_the_sources_beside_the_packages(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    assert {name.partition("/")[0] for name in names if ".dist-info" not in name} == {"connectord", "connectord_schema"}
+    packages = {name.partition("/")[0] for name in names if ".dist-info" not in name and ".data/" not in name}
+    assert packages == {"connectord", "connectord_schema"}
+    assert {name.rpartition("/")[2] for name in names if ".data/" in name} == {
+        "connectord.1", "connectorctl.1", "connectord.toml.5",
+    }  # fmt: skip
     files = {path.name for path in (ROOT / "daemon/connectord/service/files").iterdir()}
     assert {f"connectord/service/files/{name}" for name in files} <= set(names)
 

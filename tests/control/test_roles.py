@@ -57,6 +57,8 @@ PARAMS: dict[str, dict[str, Any]] = {
     "config_show": {},
     "config_diff": {"a": 1, "b": 1},
     "status": {},
+    "retention": {},
+    "doctor": {"timeout_seconds": 1},
     "watch": {},
     "shutdown": {},
 }

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from connectord.store import sqlite_reader, sqlite_stories, sqlite_writer
+from connectord.store import sqlite_rows, sqlite_stories, sqlite_writer
 from connectord.store.base import ChangeFilters, Filters
 from connectord.store.sqlite_reader import SqliteReader
 from connectord.store.sqlite_writer import SqliteWriter
@@ -93,4 +93,4 @@ def test_show_why_and_watch_read_no_table_whole(stores: tuple[SqliteWriter, Sqli
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}")]
         assert not [step for step in plan if step.startswith("SCAN") and step != "SCAN retention"], (sql, plan)
     assert sqlite_stories.RERUNS_SHOWN
-    assert "INDEXED BY actions_live" in sqlite_reader._LIVE_PAGE
+    assert "INDEXED BY actions_live" in sqlite_rows.LIVE_PAGE
