@@ -122,7 +122,8 @@ def test_a_crash_at_any_step_changes_nothing(tmp_path: Path) -> None:
 def test_an_older_daemon_says_which_one_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     SqliteWriter(tmp_path / "connectord.db").close()
     monkeypatch.setattr(sqlite_migrations, "MIGRATIONS", sqlite_migrations.MIGRATIONS[:3])
-    with pytest.raises(StoreTooNew, match=rf"connectord {__version__} \(it has 0004_traces, 0005_upkeep\).*up to 0003_asking"):
+    words = rf"connectord {__version__} \(it has 0004_traces, 0005_upkeep\).*up to 0003_asking"
+    with pytest.raises(StoreTooNew, match=words):
         SqliteWriter(tmp_path / "connectord.db")
 
 
