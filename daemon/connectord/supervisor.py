@@ -10,7 +10,7 @@ import os
 import pwd
 import random
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -22,14 +22,15 @@ import trio
 from connectord import __version__, systemd
 from connectord.adapters import Adapter, Network
 from connectord.callback_handler import CallbackTaker
-from connectord.callbacks import TokenKey, open_callback_listeners, serve_callbacks
+from connectord.callbacks import TokenKey, serve_callbacks
 from connectord.clock import Clock, SystemClock
-from connectord.config import Config, ConfigDiff, SystemConfig
+from connectord.config import Config, ConfigDiff, SystemConfig, load_config
 from connectord.configurations import Configurations
 from connectord.control import results as r
 from connectord.control.methods import Caller, Methods
 from connectord.control.peers import Peer, role_of
-from connectord.control.server import open_control_listener, serve_control
+from connectord.control.server import serve_control
+from connectord.entrances import Entrances, Listener
 from connectord.hosting import PluginHost
 from connectord.lanes.lane import Lane
 from connectord.ledger.ledger import Ledger
@@ -84,6 +85,9 @@ class Surroundings:
     redactor: Redactor = field(default_factory=Redactor)
     open_writer: Callable[[Path], WriteStore] = SqliteWriter
     open_reader: Callable[[Path], ReadStore] = SqliteReader
+    open_key: Callable[[Path, Callable[[int], bytes]], TokenKey] = TokenKey.load_or_create
+    load_config: Callable[..., Config] = load_config
+    entrances: Entrances = field(default_factory=Entrances)
 
 
 class Daemon:
@@ -95,7 +99,7 @@ class Daemon:
         directory = config.daemon.state_directory
         self._writer = surroundings.open_writer(directory / DATABASE_NAME)
         self._reader = surroundings.open_reader(directory / DATABASE_NAME)
-        self._key = TokenKey.load_or_create(directory / TOKEN_KEY_NAME, surroundings.rng.randbytes)
+        self._key = surroundings.open_key(directory / TOKEN_KEY_NAME, surroundings.rng.randbytes)
         self.ledger = Ledger(
             self._writer,
             executor=surroundings.writing,
@@ -118,6 +122,7 @@ class Daemon:
             executor=surroundings.reading,
             plugins=self.plugin_host,
             environ=surroundings.environ,
+            load=surroundings.load_config,
         )
         self._taker = CallbackTaker(self.ledger, self._system_of, self._reader_of)
         self._notifier = Notifier(
@@ -154,20 +159,21 @@ class Daemon:
             self._writer.close()
 
     async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
-        callbacks = self.config.callbacks
-        listeners = await open_callback_listeners(callbacks.host, callbacks.port)
+        callbacks, entrances = self.config.callbacks, self._given.entrances
+        listeners = await entrances.open_callbacks(callbacks.host, callbacks.port)
         try:
-            control = await open_control_listener(self.config.daemon.control_socket)
+            control = await entrances.open_control(self.config.daemon.control_socket)
         except BaseException:
             for listener in listeners:
                 await listener.aclose()
             raise
         if callbacks.port == 0 and not callbacks.public_url_given:
-            port = listeners[0].socket.getsockname()[1]
+            port = entrances.port_of(listeners[0])
             host = f"[{callbacks.host}]" if ":" in callbacks.host else callbacks.host
             self._public_url = f"http://{host}:{port}"
         drain = trio.Event()
-        held = [*self._given.descriptors, *(listener.socket.fileno() for listener in (*listeners, control))]
+        descriptors = [entrances.descriptor_of(listener) for listener in (*listeners, control)]
+        held = [*self._given.descriptors, *(each for each in descriptors if each is not None)]
         self.plugin_host.watch.set_limit(self.config.daemon.loop_warning_ms)
         with self.plugin_host.guarding(held):
             await self._run_services(listeners, control, drain, task_status)
@@ -175,11 +181,12 @@ class Daemon:
 
     async def _run_services(
         self,
-        listeners: list[trio.SocketListener],
-        control: trio.SocketListener,
+        listeners: Sequence[Listener],
+        control: Listener,
         drain: trio.Event,
         task_status: trio.TaskStatus[None],
     ) -> None:
+        entrances = self._given.entrances
         async with trio.open_nursery() as services:
             await services.start(self.ledger.run)
             await self.configurations.start()
@@ -192,11 +199,23 @@ class Daemon:
 
             async def take_callbacks(*, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
                 await serve_callbacks(
-                    listeners, key=self._key, handler=self._taker, drain=drain, task_status=task_status
+                    listeners,
+                    key=self._key,
+                    handler=self._taker,
+                    address_of=entrances.address_of,
+                    drain=drain,
+                    task_status=task_status,
                 )
 
             async def take_control(*, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
-                await serve_control(control, self._methods.dispatch, self._authorize, task_status=task_status)
+                await serve_control(
+                    control,
+                    self._methods.dispatch,
+                    self._authorize,
+                    peer_of=entrances.peer_of,
+                    is_hung_up=entrances.is_hung_up,
+                    task_status=task_status,
+                )
 
             await services.start(take_callbacks)
             await services.start(take_control)

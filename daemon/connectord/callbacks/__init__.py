@@ -3,7 +3,7 @@
 from connectord.callbacks.answers import CallbackAnswer
 from connectord.callbacks.connection import CallbackHandler
 from connectord.callbacks.limits import Limits
-from connectord.callbacks.listener import open_callback_listeners, serve_callbacks
+from connectord.callbacks.listener import open_callback_listeners, serve_callbacks, socket_address
 from connectord.callbacks.tokens import TokenKey
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "TokenKey",
     "open_callback_listeners",
     "serve_callbacks",
+    "socket_address",
 ]

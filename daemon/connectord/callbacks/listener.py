@@ -6,7 +6,7 @@ import errno
 import socket
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import structlog
 import trio
@@ -48,13 +48,20 @@ async def open_callback_listeners(host: str, port: int) -> list[trio.SocketListe
         raise AddressUnusable(f"{where}: cannot listen ({error.strerror}): {advice}") from error
 
 
+def socket_address(stream: trio.SocketStream) -> tuple[str, int]:
+    """The address and the port at the other end. Raises OSError where the peer is gone already."""
+    address, port = stream.socket.getpeername()[:2]
+    return address, port
+
+
 async def serve_callbacks(
-    listeners: Sequence[trio.abc.Listener[trio.SocketStream]],
+    listeners: Sequence[trio.abc.Listener[trio.abc.HalfCloseableStream]],
     *,
     key: TokenKey,
     handler: CallbackHandler,
     limits: Limits | None = None,
     now: Callable[[], float] = trio.current_time,
+    address_of: Callable[[Any], tuple[str, int]] = socket_address,
     drain: trio.Event | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -62,14 +69,14 @@ async def serve_callbacks(
 
     Once ``drain`` is set nothing more is accepted, idle connections are closed, and requests under way are answered
     with ``Connection: close``; it returns when the last of them is. How long a handler takes is the handler's affair:
-    whoever drains sets a deadline. ``now`` gives seconds for counting bad tokens. Out of file descriptors, it goes on
+    whoever drains sets a deadline. ``now`` gives seconds for counting bad tokens, ``address_of`` whom to count them to. Out of file descriptors, it goes on
     accepting when there are some again. Raises an
     ExceptionGroup of OSError when a listener breaks for good.
     """
     limits = limits or Limits()
     log: FilteringBoundLogger = structlog.get_logger("connectord.callbacks").bind()  # once: a lazy one binds per line
     service = Service(key, handler, limits, BadTokens(limits.bad_tokens_per_minute, now), log)
-    door = _Door(service)
+    door = _Door(service, address_of)
     async with trio.open_nursery() as connections:
         async with trio.open_nursery() as accepting:
 
@@ -89,19 +96,20 @@ async def serve_callbacks(
 class _Door:
     """Lets connections in, up to the limit."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, address_of: Callable[[Any], tuple[str, int]]) -> None:
         self._service = service
+        self._address_of = address_of
         self._refused = 0
         self._next_warning = float("-inf")
 
-    async def welcome(self, stream: trio.SocketStream) -> None:
+    async def welcome(self, stream: trio.abc.HalfCloseableStream) -> None:
         """Serve one accepted connection. Nothing that goes wrong with it may end the listener."""
         service = self._service
         if len(service.connections) >= service.limits.max_connections:
             await self._refuse(stream)
             return
         try:
-            address, port = stream.socket.getpeername()[:2]
+            address, port = self._address_of(stream)
         except OSError:
             return  # the peer is gone already
         connection = Connection(stream, service, address=address, port=port)
@@ -118,7 +126,7 @@ class _Door:
         finally:
             service.connections.discard(connection)
 
-    async def _refuse(self, stream: trio.SocketStream) -> None:
+    async def _refuse(self, stream: trio.abc.HalfCloseableStream) -> None:
         self._refused += 1
         now = trio.current_time()
         if now >= self._next_warning:  # a flood of connections must not become a flood of log lines

@@ -8,6 +8,7 @@ import select
 import socket
 import stat
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -93,27 +94,54 @@ def _remove_stale(path: Path) -> None:
     raise AddressUnusable(f"control socket {path}: another daemon answers there; stop it or choose another path")
 
 
+def socket_peer(stream: trio.SocketStream) -> Peer:
+    """Who is at the other end, from the kernel. Raises OSError where it cannot be told."""
+    return peer_of(stream.socket)
+
+
+def is_socket_hung_up(stream: trio.SocketStream) -> bool:
+    """Whether both halves are closed (POLLHUP), in contrast to a mere end of input."""
+    poll = select.poll()
+    poll.register(stream.socket.fileno(), 0)
+    return any(flags & (select.POLLHUP | select.POLLERR) for _, flags in poll.poll(0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Service(Generic[Caller]):
+    """What all connections of one listener share."""
+
+    dispatch: Dispatch[Caller]
+    authorize: Authorize[Caller]
+    max_in_flight: int
+    methods: Collection[str] | None
+    peer_of: Callable[[Any], Peer]
+    is_hung_up: Callable[[Any], bool]
+
+
 async def serve_control(
-    listener: trio.SocketListener,
+    listener: trio.abc.Listener[trio.abc.HalfCloseableStream],
     dispatch: Dispatch[Caller],
     authorize: Authorize[Caller],
     *,
     max_connections: int = 256,
     max_in_flight: int = 64,
     methods: Collection[str] | None = None,
+    peer_of: Callable[[Any], Peer] = socket_peer,
+    is_hung_up: Callable[[Any], bool] = is_socket_hung_up,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve the control socket until cancelled.
 
-    ``authorize`` is asked at every request, so that a reload counts on open connections too. With ``methods``, any
+    ``peer_of`` and ``is_hung_up`` are asked about the listener's streams. ``authorize`` is asked at every request, so that a reload counts on open connections too. With ``methods``, any
     other method is refused here. StoreFailed out of ``dispatch`` is answered and then raised: the daemon must stop.
     """
     connections = 0
+    service = _Service(dispatch, authorize, max_in_flight, methods, peer_of, is_hung_up)
 
-    async def serve(stream: trio.SocketStream) -> None:
+    async def serve(stream: trio.abc.HalfCloseableStream) -> None:
         nonlocal connections
         try:
-            await _Connection(stream, dispatch, authorize, max_in_flight, methods).run()
+            await _Connection(stream, service).run()
         finally:
             connections -= 1
 
@@ -140,19 +168,10 @@ async def serve_control(
 
 
 class _Connection(Generic[Caller]):
-    def __init__(
-        self,
-        stream: trio.SocketStream,
-        dispatch: Dispatch[Caller],
-        authorize: Authorize[Caller],
-        max_in_flight: int,
-        methods: Collection[str] | None,
-    ) -> None:
+    def __init__(self, stream: trio.abc.HalfCloseableStream, service: _Service[Caller]) -> None:
         self._stream = stream
-        self._dispatch = dispatch
-        self._authorize = authorize
-        self._methods = methods
-        self._slots = trio.Semaphore(max_in_flight)
+        self._service = service
+        self._slots = trio.Semaphore(service.max_in_flight)
         self._write_lock = trio.Lock()
         self._scope = trio.CancelScope()
         self._dropped = False
@@ -162,7 +181,7 @@ class _Connection(Generic[Caller]):
         try:
             with self._scope:
                 try:
-                    self._peer = peer_of(self._stream.socket)
+                    self._peer = self._service.peer_of(self._stream)
                 except OSError as error:
                     log.warning("control_peer_unknown", error=str(error))
                     return
@@ -247,13 +266,14 @@ class _Connection(Generic[Caller]):
             self._slots.release()
 
     async def _reply(self, request: Request) -> bytes:
-        caller = self._authorize(self._peer)
+        service = self._service
+        caller = service.authorize(self._peer)
         if caller is None:
             text = f"uid {self._peer.uid} has no role here; an admin can give one in [control.roles]"
             return encode_error(request.id, NOT_ALLOWED, text)
-        if self._methods is not None and request.method not in self._methods:
-            raise unknown_method(request.method, self._methods, request.id)
-        result = await self._dispatch(caller, request.method, request.params, self._notify)
+        if service.methods is not None and request.method not in service.methods:
+            raise unknown_method(request.method, service.methods, request.id)
+        result = await service.dispatch(caller, request.method, request.params, self._notify)
         return encode_result(request.id, result)
 
     async def _notify(self, method: str, *params: Any) -> None:
@@ -286,10 +306,7 @@ class _Connection(Generic[Caller]):
         self._scope.cancel()
 
     def _hung_up(self) -> bool:
-        # POLLHUP: both halves are closed, in contrast to a mere end of input
-        poll = select.poll()
-        poll.register(self._stream.socket.fileno(), 0)
-        return any(flags & (select.POLLHUP | select.POLLERR) for _, flags in poll.poll(0))
+        return self._service.is_hung_up(self._stream)
 
     async def _drop_on_hangup(self) -> None:
         while not self._hung_up():

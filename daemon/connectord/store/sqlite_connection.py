@@ -47,21 +47,26 @@ def open_writer(path: Path) -> Database:
     it cannot be opened or is no database.
     """
     try:
-        connection = _connect(str(path))
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # acts before the first table is made
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-        connection.execute("PRAGMA journal_size_limit = 67108864")
-        connection.execute("PRAGMA cache_size = -16384")
-        database = Database(connection, execute_plugins=False)
-        migrate(database)
+        database = prepare_writer(_connect(str(path)))
     except sqlite3.Error as error:
         raise StateDirectoryUnusable(
             f"the database {path} cannot be opened: {error}; check its permissions, or restore a backup"
         ) from error
     path.chmod(0o600)
+    return database
+
+
+def prepare_writer(connection: sqlite3.Connection) -> Database:
+    """Make a connection the one writer's: how it commits, and the schema up to date."""
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # acts before the first table is made
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    connection.execute("PRAGMA journal_size_limit = 67108864")
+    connection.execute("PRAGMA cache_size = -16384")
+    database = Database(connection, execute_plugins=False)
+    migrate(database)
     return database
 
 

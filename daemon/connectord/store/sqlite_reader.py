@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from sqlite_utils import Database
 
 from connectord.lifecycle.action import Action, State
 from connectord.lifecycle.circumstances import Story
@@ -103,8 +104,8 @@ _CHANGE_CONDITIONS = {
 class SqliteReader:
     """A :class:`connectord.store.base.ReadStore` on one read-only SQLite connection."""
 
-    def __init__(self, path: Path) -> None:
-        self._connection = open_reader(path).conn
+    def __init__(self, path: Path, open_database: Callable[[Path], Database] = open_reader) -> None:
+        self._connection = open_database(path).conn
 
     def record(self, action_id: str) -> ActionRecord | None:
         rows = self._all(f"{_RECORD} WHERE a.id = ?", action_id)
