@@ -1,0 +1,196 @@
+"""The disk of a simulated machine: SQLite in memory, the faults it is to have, and what a power cut leaves of it.
+
+The daemon's own store runs on it, statement by statement, over a connection that can fail at any of them.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from sqlite_utils import Database
+
+from connectord.errors import StateDirectoryUnusable
+from connectord.store.sqlite_connection import prepare_writer, translate_errors
+
+DURABLE = 2
+"""From this value of ``PRAGMA synchronous`` on (FULL), a power cut takes nothing that was committed."""
+
+IMAGES_KEPT = 8
+
+_WRITES = ("INSERT", "UPDATE", "DELETE", "COMMIT", "CREATE")
+
+
+class PowerCut(BaseException):
+    """The simulated machine is off: nothing that ran on it goes on."""
+
+
+@dataclass(slots=True)
+class DiskFaults:
+    """What is wrong with the disk. The counts are of statements from now on; None: never."""
+
+    full: bool = False
+    cut_in: int | None = None
+    """The power goes before this statement."""
+    error_in: int | None = None
+    """This statement fails with an I/O error."""
+    commit_then_error: bool = False
+    """Where the statement that fails is a COMMIT: whether it is on disk all the same."""
+    failed: bool = False
+    """An I/O error was met: the daemon has to end with 74."""
+
+    @property
+    def any(self) -> bool:
+        """Whether there is, or was, something wrong."""
+        return self.full or self.failed or self.error_in is not None
+
+
+@dataclass(eq=False)
+class Disk:
+    """Holds the database, and the files beside it, over all lives of the daemon.
+
+    ``cut_power`` is called where the power goes in the midst of a statement; ``committed`` after every commit that
+    changed something.
+    """
+
+    rng: random.Random
+    cut_power: Callable[[], None]
+    committed: Callable[[], None]
+    files: dict[str, bytes] = field(default_factory=dict)
+    faults: DiskFaults = field(default_factory=DiskFaults)
+    statements: int = 0
+
+    def __post_init__(self) -> None:
+        self.connection = _connect()
+        self.connection.deserialize(_blank())
+        self._images: list[bytes] = []
+        self._changes = self.connection.total_changes
+
+    def open_writer(self, is_off: Callable[[], bool]) -> Callable[[Path], Database]:
+        """What the store opens its writer with; ``is_off`` says whether the machine it runs on is."""
+
+        def open_database(path: Path) -> Database:
+            try:
+                return prepare_writer(cast("sqlite3.Connection", DiskConnection(self, is_off)))
+            except sqlite3.Error as error:
+                raise StateDirectoryUnusable(f"the database {path} cannot be opened: {error}") from error
+
+        return open_database
+
+    def open_reader(self, is_off: Callable[[], bool]) -> Callable[[Path], Database]:
+        """As :meth:`open_writer`, for reading."""
+
+        def open_database(path: Path) -> Database:
+            with translate_errors():
+                return Database(cast("sqlite3.Connection", DiskConnection(self, is_off)), execute_plugins=False)
+
+        return open_database
+
+    def lose_power(self) -> None:
+        """What was not committed is gone; where the store does not wait for the disk, so may be what was."""
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+        if len(self._images) > 1:
+            kept = self.rng.randrange(len(self._images))
+            self.connection.deserialize(self._images[kept])
+            del self._images[kept + 1 :]
+        self._changes = self.connection.total_changes
+
+    def close(self) -> None:
+        """Throw it away."""
+        self.connection.close()
+
+    def perform(self, run: Callable[..., sqlite3.Cursor], sql: str, parameters: Any) -> sqlite3.Cursor:
+        """One statement, with the fault that it is to have."""
+        self.statements += 1
+        faults = self.faults
+        if faults.cut_in is not None:
+            faults.cut_in -= 1
+            if faults.cut_in <= 0:
+                faults.cut_in = None
+                self.cut_power()
+                raise PowerCut
+        if faults.error_in is not None:
+            faults.error_in -= 1
+            if faults.error_in <= 0:
+                faults.error_in, faults.failed = None, True
+                if sql == "COMMIT" and faults.commit_then_error:
+                    run(sql, parameters)
+                    self._note_commit()
+                raise _error("disk I/O error", sqlite3.SQLITE_IOERR)
+        if faults.full and sql.startswith(_WRITES) and self.connection.in_transaction:
+            if sql == "COMMIT" or self.rng.random() < 0.3:
+                if self.rng.random() < 0.5:
+                    self.connection.execute("ROLLBACK")  # SQLite may end the transaction by itself
+                raise _error("database or disk is full", sqlite3.SQLITE_FULL)
+        done = run(sql, parameters)
+        if sql == "COMMIT":
+            self._note_commit()
+        return done
+
+    def _note_commit(self) -> None:
+        changes = self.connection.total_changes
+        if changes == self._changes:
+            return
+        self._changes = changes
+        if self.connection.execute("PRAGMA synchronous").fetchone()[0] < DURABLE:
+            self._images.append(self.connection.serialize())
+            del self._images[:-IMAGES_KEPT]
+        else:
+            self._images.clear()
+        self.committed()
+
+
+class DiskConnection:
+    """The connection of one life of the daemon. It is dead once its machine is off."""
+
+    def __init__(self, disk: Disk, is_off: Callable[[], bool]) -> None:
+        self._disk = disk
+        self._is_off = is_off
+
+    @property
+    def in_transaction(self) -> bool:
+        return not self._is_off() and self._disk.connection.in_transaction
+
+    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
+        if self._is_off():
+            raise PowerCut
+        return self._disk.perform(self._disk.connection.execute, sql, parameters)
+
+    def executemany(self, sql: str, parameters: Any) -> sqlite3.Cursor:
+        if self._is_off():
+            raise PowerCut
+        return self._disk.perform(self._disk.connection.executemany, sql, parameters)
+
+    def close(self) -> None:
+        """The disk stays; a transaction that is left open is undone."""
+        if self.in_transaction:
+            self._disk.connection.execute("ROLLBACK")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._disk.connection, name)
+
+
+def _error(message: str, code: int) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError(message)
+    error.sqlite_errorcode = code
+    return error
+
+
+def _connect() -> sqlite3.Connection:
+    return sqlite3.connect(":memory:", isolation_level=None, cached_statements=256)
+
+
+@cache
+def _blank() -> bytes:
+    """A database with the schema of today and nothing in it; made once, for migrating takes longer than a life."""
+    connection = _connect()
+    prepare_writer(connection)
+    image = connection.serialize()
+    connection.close()
+    return image
