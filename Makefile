@@ -12,7 +12,7 @@ NODE_RED_LOCK := $(NODE_RED)/package-lock.json
 NODE_RED_READY := $(NODE_RED)/node_modules/.package-lock.json
 PLUGINS := plugins/connectord-http plugins/connectord-exec plugins/connectord-amqp plugins/connectord-sftp
 
-.PHONY: demo test lint bench docs clean services packages
+.PHONY: demo test lint simulate bench docs clean services packages
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
@@ -31,6 +31,12 @@ test: lint
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# SEEDS runs from FIRST on, on all cores; `connectord-simulate SEED --trace` tells what happens in one
+SEEDS ?= 1000
+FIRST ?= 0
+simulate: $(READY)
+	$(BIN)/connectord-simulate --seeds $(SEEDS) --first $(FIRST)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/full_loop.py

@@ -12,7 +12,7 @@ import random
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -485,7 +485,9 @@ class Daemon:
         return None if role is None else Caller(_user_name(peer.uid), role)
 
 
+@lru_cache(maxsize=256)
 def _user_name(uid: int) -> str:
+    # every request asks, and the answer is read from /etc/passwd or farther away; a renamed user needs a restart
     try:
         return f"user:{pwd.getpwuid(uid).pw_name}"
     except KeyError:

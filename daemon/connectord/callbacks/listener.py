@@ -69,8 +69,8 @@ async def serve_callbacks(
 
     Once ``drain`` is set nothing more is accepted, idle connections are closed, and requests under way are answered
     with ``Connection: close``; it returns when the last of them is. How long a handler takes is the handler's affair:
-    whoever drains sets a deadline. ``now`` gives seconds for counting bad tokens, ``address_of`` whom to count them to. Out of file descriptors, it goes on
-    accepting when there are some again. Raises an
+    whoever drains sets a deadline. ``now`` gives seconds for counting bad tokens, and ``address_of`` the peer of a
+    stream, to whom they are counted. Out of file descriptors, it goes on accepting when there are some again. Raises an
     ExceptionGroup of OSError when a listener breaks for good.
     """
     limits = limits or Limits()

@@ -132,8 +132,9 @@ async def serve_control(
 ) -> None:
     """Serve the control socket until cancelled.
 
-    ``peer_of`` and ``is_hung_up`` are asked about the listener's streams. ``authorize`` is asked at every request, so that a reload counts on open connections too. With ``methods``, any
-    other method is refused here. StoreFailed out of ``dispatch`` is answered and then raised: the daemon must stop.
+    ``authorize`` is asked at every request, so that a reload counts on open connections too. With ``methods``, any
+    other method is refused here. ``peer_of`` and ``is_hung_up`` are asked about the listener's streams. StoreFailed out
+    of ``dispatch`` is answered and then raised: the daemon must stop.
     """
     connections = 0
     service = _Service(dispatch, authorize, max_in_flight, methods, peer_of, is_hung_up)

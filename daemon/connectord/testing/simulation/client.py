@@ -41,6 +41,7 @@ class ControlClient:
     def __init__(self, world: World, notified: Tell | None = None) -> None:
         """Raises :class:`ControlLost` where no daemon listens."""
         self._world = world
+        self.machine = world.machine
         self._notified = notified
         self._seen = bytearray()
         self._number = 0

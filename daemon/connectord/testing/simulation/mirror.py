@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from connectord.testing.simulation.disk import TABLES
 
 
 class ActionRow(NamedTuple):
@@ -133,9 +135,32 @@ class Mirror:
     versions: dict[int, bytes | None] = field(default_factory=dict)
     _raw: dict[str, Sequence[object]] = field(default_factory=dict)
 
-    def read(self, disk: sqlite3.Connection) -> Changes:
-        """Take over what is committed by now, and say what is different."""
+    def read(self, disk: sqlite3.Connection, touched: Collection[str] = TABLES) -> Changes:
+        """Take over what is committed by now, and say what is different. Only ``touched`` tables are looked at."""
         changes = Changes()
+        last = self.history[-1].seq if self.history else 0
+        if "actions" in touched:
+            self._read_actions(disk, changes)
+        if "attempts" in touched:
+            self._read_attempts(disk, changes)
+        if "history" in touched:
+            changes.history = [HistoryRow._make(row) for row in disk.execute(_HISTORY, (last,))]
+            self.history += changes.history
+        if "outbox" in touched:
+            self._read_outbox(disk, changes)
+        if "merges" in touched:
+            changes.merges = [MergeRow._make(row) for row in disk.execute(_MERGES, (last,))]
+            self.merges.update((merge.seq, merge) for merge in changes.merges)
+        if "late_responses" in touched:
+            self._read_late(disk, changes)
+        if "config_versions" in touched:
+            for row in disk.execute(_VERSIONS, (max(self.versions, default=0),)).fetchall():
+                version = VersionRow._make(row)
+                self.versions[version.version] = version.text
+                changes.versions.append(version)
+        return changes
+
+    def _read_actions(self, disk: sqlite3.Connection, changes: Changes) -> None:
         raw = self._raw
         rows = disk.execute(_ACTIONS).fetchall()
         if len(rows) < len(self.actions):
@@ -146,23 +171,12 @@ class Mirror:
                 now = ActionRow._make(row)
                 changes.actions.append((self.actions.get(now.id), now))
                 self.actions[now.id] = now
-        self._read_attempts(disk, changes)
-        last = self.history[-1].seq if self.history else 0
-        changes.history = [HistoryRow._make(row) for row in disk.execute(_HISTORY, (last,))]
-        self.history += changes.history
-        self._read_outbox(disk, changes)
-        if changes.history:
-            changes.merges = [MergeRow._make(row) for row in disk.execute(_MERGES, (last,))]
-            self.merges.update((merge.seq, merge) for merge in changes.merges)
+
+    def _read_late(self, disk: sqlite3.Connection, changes: Changes) -> None:
         for row in disk.execute(_LATE).fetchall():
             if (row[0], row[1]) not in self.late:
                 late = self.late[row[0], row[1]] = LateRow._make(row)
                 changes.late.append(late)
-        for row in disk.execute(_VERSIONS, (max(self.versions, default=0),)).fetchall():
-            version = VersionRow._make(row)
-            self.versions[version.version] = version.text
-            changes.versions.append(version)
-        return changes
 
     def _read_attempts(self, disk: sqlite3.Connection, changes: Changes) -> None:
         rows = disk.execute(_ATTEMPTS).fetchall()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,10 +79,10 @@ class Observer:
 
     # -- the disk
 
-    def committed(self, disk: sqlite3.Connection) -> None:
-        """A commit is on disk."""
+    def committed(self, disk: sqlite3.Connection, touched: Collection[str]) -> None:
+        """A commit is on disk, which wrote to the ``touched`` tables."""
         self.commits += 1
-        changes = self.mirror.read(disk)
+        changes = self.mirror.read(disk, touched)
         for row in changes.history:
             self.trace.note(
                 "commit", row.seq, row.action_id, f"{row.from_state} -> {row.to_state}", row.event, row.config_version
@@ -263,7 +263,7 @@ class Observer:
         """A person's act is acknowledged: it is in the history, after number ``since``."""
         rows = [row for row in self.mirror.history[since:] if (row.action_id, row.event) == (action_id, event)]
         if not rows or action["id"] != action_id:
-            self.violated("what is acknowledged is on disk", f"{event} of {action_id} is acknowledged, without a change")
+            self.violated("what is acknowledged is on disk", f"{event} of {action_id} is acknowledged, and not done")
             return
         self._done.add((action_id, event, rows[-1].seq))
 
@@ -276,7 +276,9 @@ class Observer:
             return  # another one came right after it
         for action in self.mirror.actions.values():
             system = shape.systems.get(action.system)
-            if system is not None and action.state == "pending" and action.attempts >= system.limit and not action.probe:
+            if system is None or action.state != "pending" or action.probe:
+                continue
+            if action.attempts >= system.limit:
                 self.violated("rule 10c", f"{action.id} goes on after {action.attempts} of {system.limit}")
 
     def shown(self, action: dict[str, Any]) -> None:
@@ -286,7 +288,8 @@ class Observer:
             self.violated("watchers hear of what is committed", f"{action['id']} is shown, and is not on disk")
             return
         system = self.rules.newest.systems.get(row.system)
-        limits = [limit for limit in (system and system.limit, row.limit_at_failure) if limit is not None]
+        today = None if system is None else system.limit
+        limits = [limit for limit in (today, row.limit_at_failure) if limit is not None]
         if action["retry_limit"] != max(limits, default=None):
             self.violated("rule 10: the limit shown", f"{row.id} shows {action['retry_limit']}, of {limits}")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class SimulatedNetwork:
-    """A :class:`connectord.adapters.Network` of one machine. There is no HTTP in it: the systems are called directly."""
+    """A :class:`connectord.adapters.Network` of one machine. The systems are called directly, without HTTP."""
 
     def __init__(self, world: World, machine: Machine) -> None:
         self.world = world

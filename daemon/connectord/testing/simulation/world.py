@@ -46,6 +46,7 @@ class World:
         self._acts = Acts(self)
         self.lives = 0
         self._marks = 0
+        self._acting = 0
         self._latest_offset_ms = 0
         self.write_configuration(self.shape)
 
@@ -129,7 +130,7 @@ class World:
             self.machine.cut()
 
     def _committed(self) -> None:
-        self.observer.committed(self.disk.connection)
+        self.observer.committed(self.disk.connection, self.disk.touched)
 
     # -- what is done to it
 
@@ -155,8 +156,12 @@ class World:
                 await trio.sleep(self.rng.choice((1.0, 5.0, 60.0)))
                 if not self.quiet:
                     self.jump(-step.number)
-            case _:
+            case "watch":
                 await self._acts.do(step)
+            case _:
+                self._acting += 1
+                await self._acts.do(step)
+                self._acting -= 1
 
     async def _cut_in_steps(self, steps: int) -> None:
         """The power goes at an await: before the task step of that number from now on."""
@@ -180,6 +185,8 @@ class World:
         with trio.move_on_after(BOUND_SECONDS) as patience:
             await self.up.wait()
             await self._acts.put_in_order(shape(self.rng.randrange(COMPLETE)))
+            while self._acting:
+                await trio.sleep(0.5)
             await self._wait_until(lambda: not self.observer.unfinished)
             await self._acts.finish_by_hand()
             await self._wait_until(lambda: not self.observer.undelivered)
