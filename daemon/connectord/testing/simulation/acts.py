@@ -244,8 +244,14 @@ class Acts:
 
     async def _pause(self, rng: random.Random) -> None:
         system = rng.choice(SYSTEMS)
-        await self._try("pause", {"system": system})
-        await trio.sleep(rng.choice((0.5, 5.0)))
+        paused = self._world.observer.paused
+
+        def check(result: dict[str, Any]) -> None:
+            paused[system] = trio.current_time()
+
+        await self._try("pause", {"system": system}, check)
+        await trio.sleep(rng.choice((0.5, 5.0, 15.0)))
+        paused.pop(system, None)
         await self._try("resume", {"system": system})
 
     async def _watch(self, rng: random.Random) -> None:
@@ -281,6 +287,7 @@ class Acts:
         while not await self._reload(last):
             await trio.sleep(1)
             await self._until_up()
+        self._world.observer.paused.clear()
         for system in SYSTEMS:
             await self._try("resume", {"system": system})
         await self._try("notifications_retry", {})

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+import trio
 from sqlite_utils import Database
 
 from connectord.errors import StateDirectoryUnusable
@@ -45,13 +46,13 @@ class DiskFaults:
     """This statement fails with an I/O error."""
     commit_then_error: bool = False
     """Where the statement that fails is a COMMIT: whether it is on disk all the same."""
-    failed: bool = False
-    """An I/O error was met: the daemon has to end with 74."""
+    failed_at: float | None = None
+    """When an I/O error was met: the daemon has to end with 74."""
 
     @property
     def any(self) -> bool:
         """Whether there is, or was, something wrong."""
-        return self.full or self.failed or self.error_in is not None
+        return self.full or self.failed_at is not None or self.error_in is not None
 
 
 @dataclass(eq=False)
@@ -72,7 +73,7 @@ class Disk:
 
     def __post_init__(self) -> None:
         self.connection = _IDLE.pop() if _IDLE else _new()
-        self._images: list[bytes] = []
+        self._images: list[sqlite3.Connection] = []
         self._changes = self.connection.total_changes
 
     def open_writer(self, is_off: Callable[[], bool]) -> Callable[[Path], Database]:
@@ -101,12 +102,13 @@ class Disk:
             self.connection.execute("ROLLBACK")
         if len(self._images) > 1:
             kept = self.rng.randrange(len(self._images))
-            self.connection.deserialize(self._images[kept])
-            del self._images[kept + 1 :]
+            self._images[kept].backup(self.connection)
+            self._drop_images(kept + 1, len(self._images))
         self._changes = self.connection.total_changes
 
     def close(self) -> None:
         """Leave the database to the next disk: with its statements prepared it is worth a third of a run."""
+        self._drop_images(0, len(self._images))
         connection = self.connection
         if connection.in_transaction:
             connection.execute("ROLLBACK")
@@ -129,7 +131,7 @@ class Disk:
         if faults.error_in is not None:
             faults.error_in -= 1
             if faults.error_in <= 0:
-                faults.error_in, faults.failed = None, True
+                faults.error_in, faults.failed_at = None, trio.current_time()
                 if sql == "COMMIT" and faults.commit_then_error:
                     run(sql, parameters)
                     self._note_commit()
@@ -152,12 +154,19 @@ class Disk:
             return
         self._changes = changes
         if self.connection.execute("PRAGMA synchronous").fetchone()[0] < DURABLE:
-            self._images.append(self.connection.serialize())
-            del self._images[:-IMAGES_KEPT]
+            image = sqlite3.connect(":memory:")
+            self.connection.backup(image)
+            self._images.append(image)
+            self._drop_images(0, len(self._images) - IMAGES_KEPT)
         else:
-            self._images.clear()
+            self._drop_images(0, len(self._images))
         self.committed()
         self.touched.clear()
+
+    def _drop_images(self, first: int, end: int) -> None:
+        for image in self._images[first : max(first, end)]:
+            image.close()
+        del self._images[first : max(first, end)]
 
 
 class DiskConnection:

@@ -96,7 +96,7 @@ class ExternalSystem:
                 await trio.sleep_forever()
             case "stubborn":
                 with trio.CancelScope(shield=True):
-                    await trio.sleep(rng.choice((3.0, 8.0, 20.0)))
+                    await trio.sleep(rng.choice((3.0, 9.5, 12.0)))
         answer = self._final(work)
         if answer is not None and (behaviour in ("answer", "stubborn") or (work.told and rng.random() < 0.4)):
             return answer
@@ -154,7 +154,7 @@ class ExternalSystem:
             except NotFound:
                 world.observer.not_delivered(self._name, action_id)
             else:
-                world.observer.delivered(action_id, response, delivery)
+                world.observer.delivered(self._name, action_id, response, delivery)
             world.trace.note(self._name, "delivered", action_id)
             if not world.quiet and rng.random() < world.plan.trouble / 3:
                 continue  # the acknowledgement is lost: it comes again

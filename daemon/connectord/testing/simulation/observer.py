@@ -61,6 +61,8 @@ class Observer:
         self.rules = Rules(self.mirror, self.shape_of, self.violated, self._wished)
         self.told: Counter[str] = Counter()
         self.commits = 0
+        self.paused: dict[str, float] = {}
+        """Systems that a person has stopped, and since when."""
         self._merged: dict[str, str] = {}
         self._said: dict[str, tuple[str, Response]] = {}
         self._wishes: dict[tuple[str, int], float] = {}
@@ -87,6 +89,9 @@ class Observer:
             self.trace.note(
                 "commit", row.seq, row.action_id, f"{row.from_state} -> {row.to_state}", row.event, row.config_version
             )
+            paused_at = self.paused.get(self.mirror.actions[row.action_id].system)
+            if row.to_state == "attempting" and paused_at is not None and trio.current_time() > paused_at + 1:
+                self.violated("a paused system is left alone", f"{row.action_id} is attempted")
         self.rules.check(changes)
         self._check_responses(changes)
         self.settled.set()
@@ -178,8 +183,11 @@ class Observer:
         if status in (200, 202):
             self._acknowledged(action_id, response, status == 202)
 
-    def delivered(self, action_id: str, response: Response, delivery: Delivery) -> None:
+    def delivered(self, system: str, action_id: str, response: Response, delivery: Delivery) -> None:
         """A response that came by a queue was taken: its message may be acknowledged."""
+        action = self.mirror.actions.get(action_id)
+        if action is not None and action.system != system:
+            self.violated("who may not, cannot", f"{system} answered for {action_id}, which is {action.system}'s")
         self._acknowledged(action_id, response, delivery is Delivery.LATE)
 
     def not_delivered(self, system: str, action_id: str) -> None:

@@ -28,7 +28,7 @@ AIMS = (
 _CALM = {"take": 12, "answer": 4, "refuse": 1}
 _BEHAVIOURS: dict[str, dict[str, int]] = {
     "lost connections": {"take": 3, "answer": 1, "refuse": 8, "busy": 3, "lost": 4, "fault": 1, "rubbish": 1},
-    "hanging peers": {"take": 5, "answer": 2, "refuse": 1, "hang": 4, "hang after": 4, "stubborn": 2},
+    "hanging peers": {"take": 5, "answer": 2, "refuse": 1, "hang": 4, "hang after": 4, "stubborn": 4},
     "responses": {"take": 12, "answer": 5, "lost": 3, "hang after": 1},
     "reloads": {"take": 3, "answer": 1, "refuse": 9, "lost": 1},
     "removed systems": {"take": 4, "answer": 1, "refuse": 7, "lost": 1, "hang": 1},

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import msgspec
+import trio
 
 from connectord.testing.simulation.mirror import ActionRow, AttemptRow, Changes, HistoryRow, Mirror
 from connectord.testing.simulation.shapes import Shape, SystemShape
@@ -41,7 +42,7 @@ _MOVES: dict[str, set[tuple[str | None, str]]] = {
 _EXHAUSTING = {"AttemptStarted", "ConnectionFailed", "AttemptInterrupted", "ProbeFoundNothing", "LimitChanged"}
 _RESPONSES = {"SuccessReceived", "FailureReceived"}
 _DAY_MS = 86_400_000
-_GRACE_MS = 1_000
+_GRACE_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -67,7 +68,7 @@ class Rules:
         self._last_seq = 0
         self._version = 0
         self._shapes: dict[int, Shape] = {}
-        self._known_since: dict[int, int] = {}
+        self._known_since: dict[int, float] = {}
 
     def shape(self, version: int | None) -> Shape:
         """The configuration of that version."""
@@ -95,6 +96,7 @@ class Rules:
         for version in changes.versions:
             if version.text is not None:
                 self._shapes[version.version] = self._shape_of(version.text)
+                self._known_since[version.version] = trio.current_time()
         by_action: dict[str, list[HistoryRow]] = {}
         for row in changes.history:
             by_action.setdefault(row.action_id, []).append(row)
@@ -141,10 +143,16 @@ class Rules:
             story.closed += 1
             if story.closed > 1:
                 self._blame("one terminal outcome", f"{words}: for the second time")
-        system = self._shapes[row.config_version or 0].systems.get(action.system) if row.config_version else None
+        shape = self._shapes.get(row.config_version or 0)
+        system = None if shape is None else shape.systems.get(action.system)
         if system is not None:
             self._check_limit(row, action, system, words, single)
             self._check_rules(row, action, system, words, was)
+        elif row.to_state == "attempting":
+            # a claim may have been on its way while the configuration changed
+            since = self._known_since.get(row.config_version or 0, 0.0)
+            if trio.current_time() > since + _GRACE_SECONDS:
+                self._blame("a removed system's actions are held", words)
 
     def _check_limit(self, row: HistoryRow, action: ActionRow, system: SystemShape, words: str, single: bool) -> None:
         if not single:
@@ -152,6 +160,11 @@ class Rules:
         limit = system.limit
         if row.to_state == "attempting" and action.attempts > limit:
             self._blame("rule 9: attempts within the limit", f"{words}: attempt {action.attempts} of {limit}")
+        if row.to_state == "attempting" and len(self._shapes) == 1:
+            under_way = sum(each.state == "attempting" for each in self._mirror.actions.values()
+                            if each.system == action.system)  # fmt: skip
+            if under_way > system.concurrency:
+                self._blame("concurrency", f"{words}: {under_way} attempts are under way, of {system.concurrency}")
         exhausted = row.to_state == "closed" and row.event in _EXHAUSTING
         if exhausted and action.attempts < limit:
             self._blame("rule 9: closed at the limit only", f"{words}: after {action.attempts} of {limit}")
@@ -176,6 +189,11 @@ class Rules:
             return
         if row.event == "AttemptStarted" and was.due_at is not None and row.at < was.due_at:
             self._blame("rule 13: not before it is due", f"{words}: {was.due_at - row.at} ms early")
+        if row.event == "RetryRequested":
+            if action.scheduled_at != was.scheduled_at:
+                self._blame("rule 13: a manual retry leaves the schedule", f"{words}: {action.scheduled_at}")
+            if (action.due_at or 0) > row.at:
+                self._blame("rule 8: a manual retry runs now", f"{words}: in {(action.due_at or 0) - row.at} ms")
         if row.event == "ConnectionFailed" and row.to_state == "pending":
             self._check_schedule(row, action, system, words, was)
 
@@ -218,25 +236,34 @@ class Rules:
         if was is not None and was.state != now.state and not rows:
             self._blame("rule 18: a change and its history in one transaction", f"{now.id}: {was.state} -> {now.state}")
         if was is None:
+            first = None if now.rerun_of is None else self._mirror.actions.get(now.rerun_of)
+            if now.rerun_of is not None and (first is None or first.state != "closed"):
+                self._blame("rule 16: rerun of what is closed", f"{now.id} is a rerun of {first}")
             return
         if now.attempts < was.attempts:
             self._blame("attempts are counted", f"{now.id}: {was.attempts} -> {now.attempts}")
         if was.state == now.state == "closed":
             changed = [name for name, a, b in zip(ActionRow._fields, was, now, strict=True) if a != b]
             self._blame("one terminal outcome", f"{now.id} is closed, and {', '.join(changed)} changed")
-        if was.state == now.state == "waiting" and was.deadline != now.deadline:
-            system = self.newest.systems.get(now.system)
-            heartbeat = now.progress_at != was.progress_at or now.progress_text != was.progress_text
-            if not heartbeat and now.progress_at is not None and now.deadline is not None and system is not None:
-                heartbeat = now.deadline == now.progress_at + system.timeout_ms
-            if not heartbeat:
-                self._blame("rule 11: a reload leaves the timer", f"{now.id}: {was.deadline} -> {now.deadline}")
+        if was.state == now.state == "waiting" and was.deadline != now.deadline and not self._is_extended(now):
+            self._blame("rule 11: a reload leaves the timer", f"{now.id}: {was.deadline} -> {now.deadline}")
         if was.state == now.state == "pending" and not rows and was.due_at != now.due_at and not now.probe:
             self._blame("rule 11: a reload leaves the schedule", f"{now.id}: due {was.due_at} -> {now.due_at}")
         if now.state in ("todo", "in_progress") and now.queue is None and now.user is None:
             self._blame("rule 4: allocated", f"{now.id} is nobody's")
         if was.state != now.state and now.state == "todo" and now.reason is None:
             self._blame("rules 3 and 4", f"{now.id} is To Do without a reason")
+
+    def _is_extended(self, now: ActionRow) -> bool:
+        """Rule 21: whether a heartbeat has started the clock again, as the newest or the last configuration says."""
+        recent = [self._shapes[version].systems.get(now.system) for version in sorted(self._shapes)[-2:]]
+        return any(
+            system is not None
+            and system.heartbeat_extends
+            and now.progress_at is not None
+            and now.deadline == now.progress_at + system.timeout_ms
+            for system in recent
+        )
 
     def _check_attempts(self, changes: Changes, by_action: dict[str, list[HistoryRow]]) -> None:
         touched = dict.fromkeys([now.id for _, now in changes.actions])

@@ -21,6 +21,9 @@ from connectord.testing.simulation.trace import Trace
 BOUND_SECONDS = 900.0
 """Once the faults have stopped, everything has an end within this simulated time."""
 
+ENDS_WITHIN_SECONDS = 6.0
+"""How long a daemon may take to end after an I/O error."""
+
 _SHAPES = {each.text: each for each in map(shape, range(POOL))}
 
 
@@ -105,7 +108,7 @@ class World:
         """Start the daemon, and start it again whenever it has ended."""
         while True:
             self.lives += 1
-            self.disk.faults.failed = False
+            self.disk.faults.failed_at = None
             machine = self.machine = Machine(self, self.lives)
             self.trace.note("start", self.lives, "configuration", self.shape.number)
             self.nursery.start_soon(machine.run)
@@ -130,6 +133,9 @@ class World:
             self.machine.cut()
 
     def _committed(self) -> None:
+        failed_at = self.disk.faults.failed_at
+        if failed_at is not None and trio.current_time() > failed_at + ENDS_WITHIN_SECONDS:
+            self.observer.violated("74: the daemon never goes on after an I/O error", f"it was at {failed_at:.3f} s")
         self.observer.committed(self.disk.connection, self.disk.touched)
 
     # -- what is done to it
