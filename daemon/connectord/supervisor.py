@@ -31,6 +31,7 @@ from connectord.control.methods import Caller, Methods
 from connectord.control.peers import Peer, role_of
 from connectord.control.server import serve_control
 from connectord.entrances import Entrances, Listener
+from connectord.errors import StoreFailed
 from connectord.hosting import PluginHost
 from connectord.lanes.lane import Lane
 from connectord.ledger.ledger import Ledger
@@ -142,6 +143,8 @@ class Daemon:
         self._stop = trio.Event()
         self._stop_now = False
         self._reloading = trio.Lock()
+        self._read_failure: StoreFailed | None = None
+        self._read_failed = trio.Event()
         self._lanes_nursery: trio.Nursery | None = None
 
     # -- life
@@ -195,6 +198,7 @@ class Daemon:
             for name in self.config.systems:
                 await self.ledger.enforce_limit(name, "start")
             services.start_soon(self.ledger.watch_deadlines)
+            services.start_soon(self._end_on_failed_read)
             self.plugin_host.start(services)
 
             async def take_callbacks(*, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
@@ -474,7 +478,18 @@ class Daemon:
         return await self.read(lambda store: store.history_page(ChangeFilters(), after, upto, limit))
 
     async def _system_of(self, action_id: str) -> str | None:
-        return await self.read(lambda store: store.system_of(action_id))
+        try:
+            return await self.read(lambda store: store.system_of(action_id))
+        except StoreFailed as error:
+            # the listener answers its peer whatever happens, and would go on
+            self._read_failure = error
+            self._read_failed.set()
+            raise
+
+    async def _end_on_failed_read(self) -> None:
+        await self._read_failed.wait()
+        if self._read_failure is not None:
+            raise self._read_failure
 
     def _reader_of(self, system: str) -> Adapter | None:
         lane = self.lanes.get(system)

@@ -44,6 +44,8 @@ class DiskFaults:
     """The power goes before this statement."""
     error_in: int | None = None
     """This statement fails with an I/O error."""
+    read_error: bool = False
+    """The next read beside the writer fails with an I/O error."""
     commit_then_error: bool = False
     """Where the statement that fails is a COMMIT: whether it is on disk all the same."""
     failed_at: float | None = None
@@ -52,7 +54,7 @@ class DiskFaults:
     @property
     def any(self) -> bool:
         """Whether there is, or was, something wrong."""
-        return self.full or self.failed_at is not None or self.error_in is not None
+        return self.full or self.read_error or self.failed_at is not None or self.error_in is not None
 
 
 @dataclass(eq=False)
@@ -136,6 +138,9 @@ class Disk:
                     run(sql, parameters)
                     self._note_commit()
                 raise _error("disk I/O error", sqlite3.SQLITE_IOERR)
+        if faults.read_error and sql.startswith("SELECT") and not self.connection.in_transaction:
+            faults.read_error, faults.failed_at = False, trio.current_time()
+            raise _error("disk I/O error", sqlite3.SQLITE_IOERR)
         is_write = faults.full and sql.startswith(_WRITES) and self.connection.in_transaction
         if is_write and (sql == "COMMIT" or self.rng.random() < 0.3):
             if self.rng.random() < 0.5:

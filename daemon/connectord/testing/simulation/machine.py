@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import trio
 
 from connectord.callbacks import TokenKey
-from connectord.control.peers import Peer
-from connectord.entrances import Entrances
 from connectord.errors import StateDirectoryUnusable, StoreFailed
 from connectord.extensions import Change, Observed
 from connectord.plugins import Observer, PluginSet
@@ -21,14 +19,13 @@ from connectord.supervisor import Daemon, Surroundings
 from connectord.testing.simulation.disk import PowerCut
 from connectord.testing.simulation.plugins import ADAPTERS, NOTIFIERS, SimulatedNetwork
 from connectord.testing.simulation.shapes import CONFIG_FILE
-from connectord.testing.simulation.streams import SimulatedListener, SimulatedStream
+from connectord.testing.simulation.streams import SimulatedListener, simulated_entrances
 
 if TYPE_CHECKING:
     from connectord.testing.simulation.world import World
 
 T = TypeVar("T")
 KEY_FILE = "callback.key"
-PEER = Peer(uid=0, gid=0, pid=1)
 
 
 class SimulatedExecutor:
@@ -127,15 +124,7 @@ class Machine:
             open_reader=partial(SqliteReader, open_database=disk.open_reader(lambda: self.is_off)),
             open_key=self._open_key,
             load_config=world.configuration.load,
-            entrances=Entrances(
-                open_callbacks=self._open_callbacks,
-                open_control=self._open_control,
-                address_of=lambda stream: ("192.0.2.1", 50_000),
-                peer_of=lambda stream: PEER,
-                is_hung_up=_is_hung_up,
-                port_of=lambda listener: 8470,
-                descriptor_of=lambda listener: None,
-            ),
+            entrances=simulated_entrances(self.callbacks, self.control),
         )
         config = world.configuration.load(CONFIG_FILE, adapters=ADAPTERS, environ={}, notifiers=NOTIFIERS)
         self.daemon = Daemon(config, surroundings)
@@ -156,14 +145,6 @@ class Machine:
             files[KEY_FILE] = random_bytes(32)
         return TokenKey(files[KEY_FILE])
 
-    async def _open_callbacks(self, host: str, port: int) -> list[SimulatedListener]:
-        await trio.lowlevel.checkpoint()
-        return [self.callbacks]
-
-    async def _open_control(self, path: Path) -> SimulatedListener:
-        await trio.lowlevel.checkpoint()
-        return self.control
-
     def _observer(self) -> Observer:
         observer = self._world.observer
 
@@ -172,10 +153,6 @@ class Machine:
                 observer.plugin_told(self.life, what)
 
         return Observer(observe, "simulation", __name__)
-
-
-def _is_hung_up(stream: SimulatedStream) -> bool:
-    return stream.is_hung_up
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

@@ -45,7 +45,7 @@ _DISTURBANCES: dict[str, dict[str, int]] = {
     "crashes": {"cut": 2, "cut in steps": 6, "stop": 1},
     "crashes in a transaction": {"cut in statements": 8},
     "full disk": {"full": 1},
-    "I/O errors": {"error": 1},
+    "I/O errors": {"error": 3, "read error": 2, "cut": 1},
     "lost connections": {"cut in steps": 1},
     "responses": {"cut in steps": 2},
     "hanging peers": {"cut in steps": 1, "stop": 1},
@@ -55,8 +55,8 @@ _DISTURBANCES: dict[str, dict[str, int]] = {
     "slow watchers": {"cut in steps": 1},
     "removed systems": {"reload": 6, "cut in steps": 1, "pause": 1},
     "everything": {
-        "cut in steps": 3, "cut in statements": 2, "stop": 1, "full": 1, "error": 1, "jump": 1, "reload": 3, "break": 1,
-        "pause": 1,
+        "cut in steps": 3, "cut in statements": 2, "stop": 1, "full": 1, "error": 1, "read error": 1, "jump": 1,
+        "reload": 3, "break": 1, "pause": 1,
     },
 }  # fmt: skip
 _JUMPS_SECONDS = (3_600, -3_600, -86_400, -31_536_000, -60, 30)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import trio
+
+from connectord.control.peers import Peer
+from connectord.entrances import Entrances
 
 CAPACITY = 64 * 1024
 """How much fits on the way in one direction: who sends more waits until the other side reads."""
@@ -142,3 +146,29 @@ class SimulatedListener(trio.abc.Listener[SimulatedStream]):
             stream.cut()
         self._receive.close()
         await trio.lowlevel.checkpoint()
+
+
+def simulated_entrances(callbacks: SimulatedListener, control: SimulatedListener) -> Entrances:
+    """The daemon's listeners without a socket. Whoever connects to ``control`` is root on this machine."""
+
+    async def open_callbacks(host: str, port: int) -> list[SimulatedListener]:
+        await trio.lowlevel.checkpoint()
+        return [callbacks]
+
+    async def open_control(path: Path) -> SimulatedListener:
+        await trio.lowlevel.checkpoint()
+        return control
+
+    return Entrances(
+        open_callbacks=open_callbacks,
+        open_control=open_control,
+        address_of=lambda stream: ("192.0.2.1", 50_000),
+        peer_of=lambda stream: Peer(uid=0, gid=0, pid=1),
+        is_hung_up=_is_hung_up,
+        port_of=lambda listener: 8470,
+        descriptor_of=lambda listener: None,
+    )
+
+
+def _is_hung_up(stream: SimulatedStream) -> bool:
+    return stream.is_hung_up

@@ -152,6 +152,8 @@ class World:
             case "error":
                 self.disk.faults.error_in = 1 + step.number % 60
                 self.disk.faults.commit_then_error = step.number % 2 == 0
+            case "read error":
+                self.disk.faults.read_error = True
             case "full":
                 self.disk.faults.full = True
                 await trio.sleep(self.rng.choice((0.5, 3.0, 8.0)))
@@ -185,7 +187,7 @@ class World:
         self.quiet = True
         self.trace.note("quiet")
         self.disk.faults.cut_in = self.disk.faults.error_in = None
-        self.disk.faults.full = False
+        self.disk.faults.full = self.disk.faults.read_error = False
         # a clock that was ahead is not set back: nobody waits for a year that never was
         self.clock.offset_ms = self._latest_offset_ms
         with trio.move_on_after(BOUND_SECONDS) as patience:
