@@ -12,7 +12,7 @@ NODE_RED_LOCK := $(NODE_RED)/package-lock.json
 NODE_RED_READY := $(NODE_RED)/node_modules/.package-lock.json
 PLUGINS := plugins/connectord-http plugins/connectord-exec plugins/connectord-amqp plugins/connectord-sftp
 
-.PHONY: demo test lint simulate bench docs clean services packages
+.PHONY: demo test lint simulate mutants bench docs clean services packages
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
@@ -37,6 +37,10 @@ SEEDS ?= 1000
 FIRST ?= 0
 simulate: $(READY)
 	$(BIN)/connectord-simulate --seeds $(SEEDS) --first $(FIRST)
+
+# Bugs that are planted into the daemon: which seed catches each
+mutants: $(READY)
+	PYTHONPATH=tests $(BIN)/python -m simulation.mutation
 
 bench: $(READY)
 	$(BIN)/python benchmarks/full_loop.py

@@ -6,7 +6,7 @@ import __future__
 import importlib
 import inspect
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from operator import attrgetter
@@ -22,48 +22,48 @@ class Edit:
     old: str
     new: str
 
-    @contextmanager
-    def planted(self) -> Iterator[None]:
-        """Let the code be so until the block ends. Fails where the code does not have the text exactly once."""
-        name, _, path = self.place.partition(":")
-        module = importlib.import_module(name)
-        found = attrgetter(path)(module)
-        if isinstance(found, str):
-            with _constant(module, path, self._edited(found)):
-                yield
-            return
-        function: Any = inspect.unwrap(found)
-        assert isinstance(function, FunctionType), self.place
-        source = self._edited(textwrap.dedent(inspect.getsource(function)))
-        flags = __future__.annotations.compiler_flag
-        scope: dict[str, Any] = {}
-        exec(compile(source, f"<planted in {self.place}>", "exec", flags), {**vars(module)}, scope)  # noqa: S102
-        before = function.__code__
-        function.__code__ = inspect.unwrap(scope[function.__name__]).__code__
-        try:
-            yield
-        finally:
-            function.__code__ = before
-
-    def _edited(self, text: str) -> str:
+    def applied_to(self, text: str) -> str:
+        """The text as it is then. Fails where it does not have ``old`` exactly once."""
         assert text.count(self.old) == 1, f"{self.place} has {self.old!r} {text.count(self.old)} times, not once"
         return text.replace(self.old, self.new)
 
 
 @contextmanager
-def _constant(module: Any, name: str, value: str) -> Iterator[None]:
-    before = getattr(module, name)
-    setattr(module, name, value)
-    try:
+def planted(*edits: Edit) -> Iterator[None]:
+    """Let the code be so until the block ends."""
+    with ExitStack() as stack:
+        for place in dict.fromkeys(edit.place for edit in edits):
+            stack.enter_context(_planted_at(place, [edit for edit in edits if edit.place == place]))
         yield
-    finally:
-        setattr(module, name, before)
 
 
 @contextmanager
-def planted(*edits: Edit) -> Iterator[None]:
-    """All of the edits at once."""
-    with ExitStack() as stack:
-        for edit in edits:
-            stack.enter_context(edit.planted())
+def _planted_at(place: str, edits: Sequence[Edit]) -> Iterator[None]:
+    name, _, path = place.partition(":")
+    module = importlib.import_module(name)
+    found = attrgetter(path)(module)
+    if isinstance(found, str):
+        setattr(module, path, _edited(found, edits))
+        try:
+            yield
+        finally:
+            setattr(module, path, found)
+        return
+    function: Any = inspect.unwrap(found)
+    assert isinstance(function, FunctionType), place
+    source = _edited(textwrap.dedent(inspect.getsource(function)), edits)
+    flags = __future__.annotations.compiler_flag
+    scope: dict[str, Any] = {}
+    exec(compile(source, f"<planted in {place}>", "exec", flags), {**vars(module)}, scope)  # noqa: S102
+    before = function.__code__
+    function.__code__ = inspect.unwrap(scope[function.__name__]).__code__
+    try:
         yield
+    finally:
+        function.__code__ = before
+
+
+def _edited(text: str, edits: Sequence[Edit]) -> str:
+    for edit in edits:
+        text = edit.applied_to(text)
+    return text

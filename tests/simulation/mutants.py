@@ -16,27 +16,35 @@ DAEMON = "connectord.supervisor:Daemon"
 
 @dataclass(frozen=True)
 class Mutant:
-    """One bug. ``seed`` is the first that catches it, and ``rule`` what it is caught by."""
+    """One bug. ``seed`` is one that is known to catch it.
+
+    ``needs_processes``: it makes the same seed another run in another process, and only that shows it.
+    """
 
     name: str
     edits: tuple[Edit, ...]
     seed: int
-    rule: str
+    needs_processes: bool = False
 
 
-def _mutant(name: str, *edits: tuple[str, str, str], seed: int = -1, rule: str = "") -> Mutant:
-    return Mutant(name, tuple(Edit(*edit) for edit in edits), seed, rule)
+def _mutant(name: str, *edits: tuple[str, str, str], seed: int = 0, needs_processes: bool = False) -> Mutant:
+    return Mutant(name, tuple(Edit(*edit) for edit in edits), seed, needs_processes)
 
 
 MUTANTS: tuple[Mutant, ...] = (
     # -- what is acknowledged is on disk
     _mutant(
-        "a submission is acknowledged before its commit",
+        "what is asked for is answered before its commit",
         (f"{LEDGER}._perform", "    store.commit()\n", "    pass\n"),
+        (f"{LEDGER}._commit", "    self._tell(consequences)\n", ""),
         (
             f"{LEDGER}._commit",
             "        request.finish(result, refusal)\n",
-            "        request.finish(result, refusal)\n    await self._executor.run(self._store.commit)\n",
+            (
+                "        request.finish(result, refusal)\n"
+                "    await self._executor.run(self._store.commit)\n"
+                "    self._tell(consequences)\n"
+            ),
         ),
     ),
     _mutant(
@@ -52,11 +60,14 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
         (
             f"{LEDGER}._commit",
-            "        request.finish(result, refusal)\n",
+            "    self._tell(consequences)\n",
             (
-                "        request.finish(result, refusal)\n"
                 "    if self._claimed:\n"
+                "        for request, (result, refusal) in zip(batch, outcomes, strict=True):\n"
+                "            if isinstance(request.operation, op.Claim):\n"
+                "                request.finish(result, refusal)\n"
                 "        await self._executor.run(self._store.commit)\n"
+                "    self._tell(consequences)\n"
             ),
         ),
     ),
@@ -346,5 +357,6 @@ MUTANTS: tuple[Mutant, ...] = (
             "in unit.store.due_actions(self.system, unit.now, self.limit, self.probes_under_way):",
             "in set(unit.store.due_actions(self.system, unit.now, self.limit, self.probes_under_way)):",
         ),
+        needs_processes=True,
     ),
 )
