@@ -94,7 +94,7 @@ class Acts:
         return result
 
     def _check_fault(self, method: str, params: dict[str, Any], refusal: ControlRefused) -> None:
-        if refusal.code == -32603 and self._world.disk.faults.any:
+        if refusal.code == -32603 and self._world.disk.faults.failed_at is not None:
             return
         self._world.observer.violated("the control socket", f"{method} {params} is answered with {refusal}")
 

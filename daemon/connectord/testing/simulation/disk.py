@@ -51,11 +51,6 @@ class DiskFaults:
     failed_at: float | None = None
     """When an I/O error was met: the daemon has to end with 74."""
 
-    @property
-    def any(self) -> bool:
-        """Whether there is, or was, something wrong."""
-        return self.full or self.read_error or self.failed_at is not None or self.error_in is not None
-
 
 @dataclass(eq=False)
 class Disk:

@@ -132,8 +132,10 @@ class Machine:
 
     def _ended_by(self, leaves: Sequence[BaseException]) -> None:
         world = self._world
-        errors = (StoreFailed, StateDirectoryUnusable)
-        if world.disk.faults.any and any(isinstance(leaf, errors) for leaf in leaves):
+        faults = world.disk.faults
+        # a full disk is no reason to end, but one cannot start on it
+        errors = (StoreFailed, StateDirectoryUnusable) if faults.failed_at is not None else (StateDirectoryUnusable,)
+        if (faults.failed_at is not None or faults.full) and any(isinstance(leaf, errors) for leaf in leaves):
             world.trace.note("the daemon ends with", 74)
             return
         words = "; ".join(f"{type(leaf).__name__}: {leaf}" for leaf in leaves if not isinstance(leaf, trio.Cancelled))
