@@ -46,6 +46,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "    self._tell(consequences)\n"
             ),
         ),
+        seed=0,
     ),
     _mutant(
         "an attempt begins before its commit",
@@ -70,6 +71,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "    self._tell(consequences)\n"
             ),
         ),
+        seed=0,
     ),
     _mutant(
         "a callback is answered before its commit",
@@ -83,22 +85,27 @@ MUTANTS: tuple[Mutant, ...] = (
                 "    return CallbackAnswer.TAKEN"
             ),
         ),
+        seed=0,
     ),
     _mutant(
         "synchronous = NORMAL",
         ("connectord.store.sqlite_connection:prepare_writer", "synchronous = FULL", "synchronous = NORMAL"),
+        seed=1,
     ),
     _mutant(
         "a full disk is not rolled back",
         (f"{LEDGER}._perform", "        store.rollback()\n", "        pass\n"),
+        seed=3,
     ),
     _mutant(
         "what an attempt came to is dropped where the disk is full",
         (f"{LEDGER}.insist", "await trio.sleep(STORE_FULL_PAUSE_SECONDS)", "return None"),
+        seed=31,
     ),
     _mutant(
         "the daemon goes on after an I/O error",
         (f"{LEDGER}._commit", "        if isinstance(error, StoreFailed):\n            raise\n", ""),
+        seed=4,
     ),
     _mutant(
         "a notification is written after the transaction",
@@ -119,31 +126,38 @@ MUTANTS: tuple[Mutant, ...] = (
                 "            store.commit()\n"
             ),
         ),
+        seed=3,
     ),
     _mutant(
         "a change without its history",
         (f"{UNIT}.apply", "if transition.row.history:", "if transition.row.history and after.deadline is None:"),
+        seed=0,
     ),
     # -- attempts and limits
     _mutant(
         "one attempt more than the limit",
         (f"{STEPS}:limit_reached", "limit <= action.attempts", "limit < action.attempts"),
+        seed=5,
     ),
     _mutant(
         "one attempt less than the limit",
         (f"{STEPS}:limit_reached", "limit <= action.attempts", "limit <= action.attempts + 1"),
+        seed=0,
     ),
     _mutant(
         "a manual retry is not counted",
         (f"{STEPS}:start_attempt", "action.attempts + 1", "action.attempts + (0 if action.manual else 1)"),
+        seed=5,
     ),
     _mutant(
         "a manual retry may go beyond the limit",
         (f"{STEPS}:limit_reached", "<= action.attempts", "<= action.attempts - action.manual"),
+        seed=5,
     ),
     _mutant(
         "an interrupted attempt is not counted",
         (f"{STEPS}:retry_at_once", "failed, state=", "failed, attempts=action.attempts - 1, state="),
+        seed=1,
     ),
     _mutant(
         "a claim does not write the attempt",
@@ -152,6 +166,7 @@ MUTANTS: tuple[Mutant, ...] = (
             "case effect.OpenAttempt():\n            writes",
             "case effect.OpenAttempt():\n            WriteSet()",
         ),
+        seed=0,
     ),
     _mutant(
         "recovery forgets an attempt",
@@ -160,14 +175,17 @@ MUTANTS: tuple[Mutant, ...] = (
             "for action_id, number in attempts:",
             "for action_id, number in attempts[1:]:",
         ),
+        seed=1,
     ),
     _mutant(
         "no recovery at all",
         (f"{DAEMON}._run_services", "interrupted = await self.ledger.recover()", "interrupted = 0"),
+        seed=4,
     ),
     _mutant(
         "a reload does not close what the new limit forbids",
         (f"{DAEMON}._reload", "closed += await self.ledger.enforce_limit(name, who)", "pass"),
+        seed=19,
     ),
     _mutant(
         "today's limit is shown, whatever it was at the last failure",
@@ -176,6 +194,7 @@ MUTANTS: tuple[Mutant, ...] = (
             "return max(limit_today, self.limit_at_failure)",
             "return limit_today",
         ),
+        seed=1,
     ),
     _mutant(
         "each attempt has an idempotency key of its own",
@@ -184,10 +203,12 @@ MUTANTS: tuple[Mutant, ...] = (
             "idempotency_key=action.id",
             'idempotency_key=f"{action.id}-{action.attempts}"',
         ),
+        seed=0,
     ),
     _mutant(
         "an attempt ends twice",
         (f"{WRITER}:_END_ATTEMPT", " AND ended_at IS NULL", ""),
+        seed=35,
     ),
     _mutant(
         "more attempts at once than the system bears",
@@ -196,28 +217,34 @@ MUTANTS: tuple[Mutant, ...] = (
             "min(self._free(free_for_attempts, self._polls), most)",
             "min(max(self._free(free_for_attempts, self._polls), 1), most)",
         ),
+        seed=0,
     ),
     # -- keys
     _mutant(
         "a key is not looked up",
         (f"{UNIT}.check_key", "known = self._known_key(submission.system, submission.key)", "known = None"),
+        seed=0,
     ),
     _mutant(
         "a key is taken whatever the payload",
         (f"{UNIT}.check_key", "if known[1] != digest:", "if False:"),
+        seed=7,
     ),
     # -- time
     _mutant(
         "jitter takes away",
         ("connectord.lifecycle.retry:_backoff_ms", "(1 + jitter)", "(1 - jitter)"),
+        seed=4,
     ),
     _mutant(
         "Retry-After is not obeyed",
         ("connectord.lifecycle.retry:respect_retry_after", "return max(due_at, ", "return min(due_at, "),
+        seed=5,
     ),
     _mutant(
         "a manual retry moves the schedule",
         (f"{STEPS}:make_due_now", "due_at=due_at, manual", "due_at=due_at, scheduled_at=due_at, manual"),
+        seed=5,
     ),
     _mutant(
         "a reload starts the time for a response again",
@@ -234,32 +261,39 @@ MUTANTS: tuple[Mutant, ...] = (
                 "            unit._change(action, replace(action, deadline=deadline))\n"
             ),
         ),
+        seed=2,
     ),
     _mutant(
         "a deadline passes early",
         (f"{STEPS}:deadline_ahead", "moment.now < action.deadline", "moment.now + 2_000 < action.deadline"),
         (f"{OPERATIONS}:Expire.perform", "overdue_ids(unit.now,", "overdue_ids(unit.now + 2_000,"),
+        seed=0,
     ),
     _mutant(
         "a heartbeat extends the time where it may not",
         (f"{STEPS}:heartbeat_extends", "return moment.policy.heartbeat_extends", "return True"),
+        seed=10,
     ),
     _mutant(
         "a lost wake-up: an alarm that is set does not wake who waits",
         ("connectord.clock:Alarm.set", "    self._moved.set()\n", "    pass\n"),
+        seed=0,
     ),
     _mutant(
         "a lost wake-up: a lane is not told that something is due",
         (f"{LEDGER}._tell", "self.lane_alarm(system).set(due_at)", "pass"),
+        seed=3,
     ),
     _mutant(
         "a lost wake-up: nobody is told of a deadline",
         (f"{LEDGER}._tell", "self.deadline_alarm.set(told.deadline)", "pass"),
+        seed=0,
     ),
     # -- responses
     _mutant(
         "a late response is applied",
         (f"{STEPS}:keep_late", "return action, (late,)", "return action, (late, MergeData(late.data))"),
+        seed=0,
     ),
     _mutant(
         "a second terminal outcome",
@@ -273,22 +307,27 @@ MUTANTS: tuple[Mutant, ...] = (
                 "    return action, (late,)"
             ),
         ),
+        seed=19,
     ),
     _mutant(
         "the same response twice is taken for another one",
         (f"{STEPS}:same_response_again", "return bool(action.response_digest == event.digest)", "return False"),
+        seed=2,
     ),
     _mutant(
         "a response's data is dropped",
         (f"{STEPS}:_merge", "return (MergeData(data),) if data else ()", "return ()"),
+        seed=0,
     ),
     _mutant(
         "response_expected = false is forgotten",
         (f"{STEPS}:no_response_expected", "return not moment.policy.response_expected", "return False"),
+        seed=2,
     ),
     _mutant(
         'on_timeout = "close" is forgotten',
         (f"{STEPS}:closes_on_timeout", 'return moment.policy.on_timeout == "close"', "return False"),
+        seed=0,
     ),
     _mutant(
         "a token is taken whatever its MAC",
@@ -297,10 +336,12 @@ MUTANTS: tuple[Mutant, ...] = (
             "if not hmac.compare_digest(self._mac(id_bytes), raw[_ID_BYTES:]):",
             "if False:",
         ),
+        seed=22,
     ),
     _mutant(
         "a system answers for another one's action",
         ("connectord.ledger.asking:Deliver.perform", "unit.load(self.action_id).system != self.system", "False"),
+        seed=31,
     ),
     # -- owners, people, watchers
     _mutant(
@@ -310,14 +351,17 @@ MUTANTS: tuple[Mutant, ...] = (
             "(*_merge(event.data), *effects)",
             "(*_merge(event.data), *effects, NotifyOwner(Notice.CLOSED_BY_HAND))",
         ),
+        seed=2,
     ),
     _mutant(
         "an owner is not told that the tries are used up",
         (f"{STEPS}:close_exhausted", "(NotifyOwner(Notice.ATTEMPTS_EXHAUSTED),)", "()"),
+        seed=5,
     ),
     _mutant(
         "a notification that failed counts as delivered",
         ("connectord.notifier.notifier:Notifier._failed", "done=False", "done=True"),
+        seed=11,
     ),
     _mutant(
         "a watcher misses a change",
@@ -326,6 +370,7 @@ MUTANTS: tuple[Mutant, ...] = (
             "first = position + 1",
             "first = position + 1 + (position % 7 == 3)",
         ),
+        seed=0,
     ),
     _mutant(
         "watchers hear of a change before its commit",
@@ -335,19 +380,23 @@ MUTANTS: tuple[Mutant, ...] = (
             "        self.watchers.publish(unit.consequences.history)\n        store.commit()\n",
         ),
         (f"{LEDGER}._tell", "self.watchers.publish(told.history)", "pass"),
+        seed=3,
     ),
     _mutant(
         "a pause does not survive a restart",
         (f"{DAEMON}.__init__", "self._paused = self._reader.paused_systems()", "self._paused = {}"),
+        seed=220,
     ),
     _mutant(
         "the lane of a removed system goes on",
         (f"{DAEMON}._end_lane", "self.lanes.pop(name).stop()", "self.lanes.pop(name)"),
+        seed=23,
     ),
     _mutant(
         "a rerun of what is not closed",
         (f"{OPERATIONS}:Rerun.perform", "if action.state is not State.CLOSED:", "if False:"),
         ("connectord.control.methods.reruns:RerunMethods._named", "if state != State.CLOSED:", "if False:"),
+        seed=96,
     ),
     # -- repeatability
     _mutant(
@@ -357,6 +406,7 @@ MUTANTS: tuple[Mutant, ...] = (
             "in unit.store.due_actions(self.system, unit.now, self.limit, self.probes_under_way):",
             "in set(unit.store.due_actions(self.system, unit.now, self.limit, self.probes_under_way)):",
         ),
+        seed=5,
         needs_processes=True,
     ),
 )

@@ -250,6 +250,9 @@ class Acts:
             paused[system] = trio.current_time()
 
         await self._try("pause", {"system": system}, check)
+        if rng.random() < 0.5:
+            await trio.sleep(rng.choice((0.0, 0.3)))
+            self._world.cut()  # a pause is kept over a restart
         await trio.sleep(rng.choice((0.5, 5.0, 15.0)))
         paused.pop(system, None)
         await self._try("resume", {"system": system})

@@ -37,7 +37,7 @@ class World:
         self.nursery = nursery
         self.clock = SimulatedClock()
         self.observer = Observer(trace, _SHAPES.__getitem__, nursery.cancel_scope.cancel)
-        self.disk = Disk(self.rng, self._cut, self._committed)
+        self.disk = Disk(self.rng, self.cut, self._committed)
         self.configuration = ConfigurationFile(self.disk.files)
         self.systems = {name: ExternalSystem(self, name) for name in SYSTEMS}
         self.machine: Machine | None = None
@@ -127,7 +127,8 @@ class World:
             self.trace.note("ready", machine.life)
             self.up.set()
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
+        """The power goes."""
         if self.machine is not None:
             self.trace.note("the power goes")
             self.machine.cut()
@@ -144,7 +145,7 @@ class World:
         self.trace.note("step", step.what, step.number)
         match step.what:
             case "cut":
-                self._cut()
+                self.cut()
             case "cut in steps":
                 await self._cut_in_steps(step.number % 400)
             case "cut in statements":
@@ -173,7 +174,7 @@ class World:
 
     async def _cut_in_steps(self, steps: int) -> None:
         """The power goes at an await: before the task step of that number from now on."""
-        instrument = _Countdown(steps, self._cut)
+        instrument = _Countdown(steps, self.cut)
         trio.lowlevel.add_instrument(instrument)
         try:
             await trio.sleep(2)
