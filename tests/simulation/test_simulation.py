@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 
 import pytest
 from click.testing import CliRunner
-from connectord.testing.simulation import run_seed
+from connectord.testing.simulation import Violation, run_seed
 from connectord.testing.simulation.command import main
 from connectord.testing.simulation.plan import AIMS
 
@@ -38,6 +39,11 @@ def test_a_seed_is_the_same_run_in_another_process_whatever_the_hash_seed(hash_s
     environ = {**os.environ, "PYTHONHASHSEED": hash_seed}
     told = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True)
     assert told.stdout.strip() == str(digests)
+
+
+def test_a_broken_promise_is_told_from_process_to_process() -> None:
+    violation = pickle.loads(pickle.dumps(Violation("rule 9", "A: once too often")))
+    assert (violation.rule, str(violation)) == ("rule 9", "rule 9: A: once too often")
 
 
 def test_the_command_tells_what_happens_in_a_seed() -> None:

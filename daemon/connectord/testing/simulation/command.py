@@ -14,6 +14,7 @@ import click
 from connectord.testing.simulation.run import Outcome, run_seed
 
 CHUNK = 25
+TOLD_EVERY = 1000
 SHOWN = 20
 """So many violations are shown one by one."""
 
@@ -57,12 +58,15 @@ def _run_many(seeds: Sequence[int], jobs: int) -> bool:
         for done in as_completed([pool.submit(_run_chunk, chunk) for chunk in chunks]):
             outcomes, seconds = done.result()
             processor_seconds += seconds
+            before = totals["seeds"]
             for outcome in outcomes:
                 totals.update(seeds=1, actions=outcome.actions, commits=outcome.commits, lives=outcome.lives)
                 if outcome.violation is not None:
                     broken.append(outcome)
                     if len(broken) <= SHOWN:
                         click.echo(_words(outcome))
+            if before // TOLD_EVERY < totals["seeds"] // TOLD_EVERY:
+                click.echo(f"{totals['seeds']} seeds done, {len(broken)} violations", err=True)
     click.echo(
         f"{totals['seeds']} seeds from {seeds[0]} on: {len(broken)} violations; {totals['actions']} actions, "
         f"{totals['commits']} commits, {totals['lives']} lives of the daemon; "

@@ -31,6 +31,10 @@ class Violation(ConnectordError):
         self.text = text
         super().__init__(f"{rule}: {text}")
 
+    def __reduce__(self) -> tuple[type[Violation], tuple[str, str]]:
+        # it is sent from one process to another
+        return Violation, (self.rule, self.text)
+
 
 @dataclass(slots=True)
 class Acknowledged:
