@@ -42,7 +42,7 @@ def test_a_seed_is_the_same_run_in_another_process_whatever_the_hash_seed(hash_s
 
 
 def test_a_broken_promise_is_told_from_process_to_process() -> None:
-    violation = pickle.loads(pickle.dumps(Violation("rule 9", "A: once too often")))
+    violation = pickle.loads(pickle.dumps(Violation("rule 9", "A: once too often")))  # noqa: S301
     assert (violation.rule, str(violation)) == ("rule 9", "rule 9: A: once too often")
 
 
