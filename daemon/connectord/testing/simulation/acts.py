@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 BROKEN = b"[daemon]\nstate_directory = 7\n[systems.alpha]\nretry.limit = 0\n"
 CONFIGURATION_REFUSED = -32004
 OVERLOADED = -32005
+PATIENCE_MS = 600_000
 KEY_CONFLICT = -32006
 
 _EVENTS = {
@@ -294,6 +295,13 @@ class Acts:
         for system in SYSTEMS:
             await self._try("resume", {"system": system})
         await self._try("notifications_retry", {})
+
+    async def hurry(self) -> None:
+        """A system may have asked for a pause of a day (rule 12): a person does not wait for that."""
+        actions = self._world.observer.mirror.actions.values()
+        latest = self._world.clock.now_ms() + PATIENCE_MS
+        for action_id in [each.id for each in actions if each.due_at is not None and each.due_at > latest]:
+            await self._try("retry", {"id": action_id})
 
     async def finish_by_hand(self) -> None:
         """People close what waits for them."""

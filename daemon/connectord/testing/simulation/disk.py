@@ -78,7 +78,7 @@ class Disk:
 
         def open_database(path: Path) -> Database:
             try:
-                return prepare_writer(cast("sqlite3.Connection", DiskConnection(self, is_off)))
+                return prepare_writer(cast("sqlite3.Connection", DiskConnection(self, is_off, writes=True)))
             except sqlite3.Error as error:
                 raise StateDirectoryUnusable(f"the database {path} cannot be opened: {error}") from error
 
@@ -89,7 +89,8 @@ class Disk:
 
         def open_database(path: Path) -> Database:
             with translate_errors():
-                return Database(cast("sqlite3.Connection", DiskConnection(self, is_off)), execute_plugins=False)
+                connection = cast("sqlite3.Connection", DiskConnection(self, is_off, writes=False))
+                return Database(connection, execute_plugins=False)
 
         return open_database
 
@@ -116,8 +117,8 @@ class Disk:
         connection.execute("COMMIT")
         _IDLE.append(connection)
 
-    def perform(self, run: Callable[..., sqlite3.Cursor], sql: str, parameters: Any) -> sqlite3.Cursor:
-        """One statement, with the fault that it is to have."""
+    def perform(self, run: Callable[..., sqlite3.Cursor], sql: str, parameters: Any, *, writes: bool) -> sqlite3.Cursor:
+        """One statement of the writer, or of a reader, with the fault that it is to have."""
         faults = self.faults
         if faults.cut_in is not None:
             faults.cut_in -= 1
@@ -132,11 +133,13 @@ class Disk:
                 if sql == "COMMIT" and faults.commit_then_error:
                     run(sql, parameters)
                     self._note_commit()
+                if not writes and self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")  # a reader's transaction is nothing to the writer
                 raise _error("disk I/O error", sqlite3.SQLITE_IOERR)
-        if faults.read_error and sql.startswith("SELECT") and not self.connection.in_transaction:
+        if faults.read_error and not writes and sql.startswith("SELECT") and not self.connection.in_transaction:
             faults.read_error, faults.failed_at = False, trio.current_time()
             raise _error("disk I/O error", sqlite3.SQLITE_IOERR)
-        is_write = faults.full and sql.startswith(_WRITES) and self.connection.in_transaction
+        is_write = faults.full and writes and sql.startswith(_WRITES) and self.connection.in_transaction
         if is_write and (sql == "COMMIT" or self.rng.random() < 0.3):
             if self.rng.random() < 0.5:
                 self.connection.execute("ROLLBACK")  # SQLite may end the transaction by itself
@@ -172,8 +175,9 @@ class Disk:
 class DiskConnection:
     """The connection of one life of the daemon. It is dead once its machine is off."""
 
-    def __init__(self, disk: Disk, is_off: Callable[[], bool]) -> None:
+    def __init__(self, disk: Disk, is_off: Callable[[], bool], *, writes: bool) -> None:
         self._disk = disk
+        self._writes = writes
         self._is_off = is_off
 
     @property
@@ -183,12 +187,12 @@ class DiskConnection:
     def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
         if self._is_off():
             raise PowerCut
-        return self._disk.perform(self._disk.connection.execute, sql, parameters)
+        return self._disk.perform(self._disk.connection.execute, sql, parameters, writes=self._writes)
 
     def executemany(self, sql: str, parameters: Any) -> sqlite3.Cursor:
         if self._is_off():
             raise PowerCut
-        return self._disk.perform(self._disk.connection.executemany, sql, parameters)
+        return self._disk.perform(self._disk.connection.executemany, sql, parameters, writes=self._writes)
 
     def close(self) -> None:
         """The disk stays; a transaction that is left open is undone."""

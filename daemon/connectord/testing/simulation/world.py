@@ -21,6 +21,7 @@ from connectord.testing.simulation.trace import Trace
 BOUND_SECONDS = 900.0
 """Once the faults have stopped, everything has an end within this simulated time."""
 
+HURRY_SECONDS = 120.0
 ENDS_WITHIN_SECONDS = 6.0
 """How long a daemon may take to end after an I/O error."""
 
@@ -196,7 +197,10 @@ class World:
             await self._acts.put_in_order(shape(self.rng.randrange(COMPLETE)))
             while self._acting:
                 await trio.sleep(0.5)
-            await self._wait_until(lambda: not self.observer.unfinished)
+            while self.observer.unfinished:
+                await self._acts.hurry()
+                with trio.move_on_after(HURRY_SECONDS):
+                    await self._wait_until(lambda: not self.observer.unfinished)
             await self._acts.finish_by_hand()
             await self._wait_until(lambda: not self.observer.undelivered)
             await self._acts.look_at_everything()
