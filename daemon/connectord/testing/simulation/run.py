@@ -69,7 +69,10 @@ def _deterministic(seed: int) -> Iterator[None]:
 def _quiet_logs() -> Iterator[None]:
     """The trace says what happens; the daemon's own log would cost more than the daemon."""
     before = structlog.get_config()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
+        logger_factory=structlog.ReturnLoggerFactory(),
+    )
     try:
         yield
     finally:
