@@ -12,7 +12,7 @@ NODE_RED_LOCK := $(NODE_RED)/package-lock.json
 NODE_RED_READY := $(NODE_RED)/node_modules/.package-lock.json
 PLUGINS := plugins/connectord-http plugins/connectord-exec plugins/connectord-amqp plugins/connectord-sftp
 
-.PHONY: demo test lint bench attack forge fuzz docs clean services packages deb deb-test restarts service-report
+.PHONY: demo test lint simulate mutants bench attack forge fuzz docs clean services packages deb deb-test restarts service-report
 .PHONY: prove prove-kills prove-power-loss prove-nth-call prove-disk-full prove-stopped prove-resources prove-clock
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -32,6 +32,16 @@ test: lint
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# SEEDS runs from FIRST on, on all cores; `connectord-simulate SEED --trace` tells what happens in one
+SEEDS ?= 1000
+FIRST ?= 0
+simulate: $(READY)
+	$(BIN)/connectord-simulate --seeds $(SEEDS) --first $(FIRST)
+
+# Bugs that are planted into the daemon: which seed catches each
+mutants: $(READY)
+	PYTHONPATH=tests $(BIN)/python -m simulation.mutation
 
 bench: $(READY)
 	$(BIN)/python benchmarks/full_loop.py

@@ -2,37 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import structlog
 import trio
 
-from connectord.callbacks import open_callback_listeners
+from connectord.callbacks import open_callback_listeners, socket_address
 from connectord.config import Config
 from connectord.config.addresses import default_public_url, is_unspecified
-from connectord.control.server import open_control_listener
+from connectord.control.peers import Peer
+from connectord.control.server import is_socket_hung_up, open_control_listener, socket_peer
 from connectord.errors import ConfigurationRefused, Problem
 from connectord.systemd import Inherited
 
 log = structlog.get_logger()
 
 
+Listener: TypeAlias = trio.abc.Listener[trio.abc.HalfCloseableStream]
+
+
+def _socket_port(listener: Any) -> int:
+    port: int = listener.socket.getsockname()[1]
+    return port
+
+
+def _socket_descriptor(listener: Any) -> int | None:
+    descriptor: int = listener.socket.fileno()
+    return descriptor
+
+
+@dataclass(frozen=True, slots=True)
+class Entrances:
+    """How the daemon's listeners are opened, and what is asked about the streams that they bring.
+
+    They are handed in, so that a simulation can let its peers in without a socket. ``address_of`` is a callback peer's
+    address and port, and raises OSError where it has gone already; ``peer_of`` is who is at the other end of a control
+    connection, and ``is_hung_up`` whether both halves of one are closed. ``descriptor_of`` is None for a listener
+    without a file.
+    """
+
+    open_callbacks: Callable[[str, int], Awaitable[Sequence[Listener]]] = open_callback_listeners
+    open_control: Callable[[Path], Awaitable[Listener]] = open_control_listener
+    address_of: Callable[[Any], tuple[str, int]] = socket_address
+    peer_of: Callable[[Any], Peer] = socket_peer
+    is_hung_up: Callable[[Any], bool] = is_socket_hung_up
+    port_of: Callable[[Any], int] = _socket_port
+    descriptor_of: Callable[[Any], int | None] = _socket_descriptor
+
+
 @dataclass(frozen=True, slots=True)
 class Doors:
     """The listening sockets, and the address under which external systems reach the first of them."""
 
-    callbacks: list[trio.SocketListener]
-    metrics: list[trio.SocketListener]
-    control: trio.SocketListener
+    callbacks: Sequence[Listener]
+    metrics: Sequence[trio.SocketListener]
+    control: Listener
     public_url: str
-
-    @property
-    def descriptors(self) -> list[int]:
-        """Their file descriptors."""
-        return [listener.socket.fileno() for listener in (*self.callbacks, *self.metrics, self.control)]
+    descriptors: Sequence[int]
+    """Their file descriptors."""
 
 
-async def open_doors(config: Config, inherited: Inherited) -> Doors:
+async def open_doors(config: Config, inherited: Inherited, entrances: Entrances) -> Doors:
     """Take the sockets that the service manager passed; open those that it did not.
 
     Raises :class:`connectord.errors.AddressUnusable` where one cannot be bound, and leaves none open then. Raises
@@ -40,33 +73,34 @@ async def open_doors(config: Config, inherited: Inherited) -> Doors:
     """
     callbacks = config.callbacks
     passed = [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in inherited.callbacks]
-    listeners = passed or await open_callback_listeners(callbacks.host, callbacks.port)
+    listeners: Sequence[Listener] = passed or await entrances.open_callbacks(callbacks.host, callbacks.port)
     pages: list[trio.SocketListener] = []
     try:
         if (metrics := config.metrics) is not None:
             pages = await open_callback_listeners(metrics.host, metrics.port, setting="metrics.bind")
-        public_url = _public_url(config, listeners, passed=bool(passed))
+        public_url = _public_url(config, passed, lambda: entrances.port_of(listeners[0]))
         control = inherited.control
         if control is None:
-            listener = await open_control_listener(config.daemon.control_socket)
+            listener: Listener = await entrances.open_control(config.daemon.control_socket)
         else:
             _compare("daemon.control_socket", str(config.daemon.control_socket), [str(control.getsockname())])
             listener = trio.SocketListener(trio.socket.from_stdlib_socket(control))
     except BaseException:
         for each in (*listeners, *pages):
-            each.socket.close()
+            await trio.aclose_forcefully(each)
         raise
-    return Doors(listeners, pages, listener, public_url)
+    found = [entrances.descriptor_of(each) for each in (*listeners, *pages, listener)]
+    return Doors(listeners, pages, listener, public_url, [each for each in found if each is not None])
 
 
-def _public_url(config: Config, listeners: list[trio.SocketListener], *, passed: bool) -> str:
+def _public_url(config: Config, passed: Sequence[trio.SocketListener], port_of_own: Callable[[], int]) -> str:
     callbacks = config.callbacks
-    addresses = [listener.socket.getsockname()[:2] for listener in listeners]
-    host, port = addresses[0]
     if not passed:
         if callbacks.public_url_given or callbacks.port != 0:
             return callbacks.public_url
-        return default_public_url(callbacks.host, port)
+        return default_public_url(callbacks.host, port_of_own())
+    addresses = [listener.socket.getsockname()[:2] for listener in passed]
+    host, port = addresses[0]
     _compare("callbacks.bind", _words(callbacks.host, callbacks.port), [_words(*address) for address in addresses])
     if callbacks.public_url_given:
         return callbacks.public_url

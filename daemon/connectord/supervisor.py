@@ -25,15 +25,15 @@ from connectord.callback_handler import CallbackTaker
 from connectord.callbacks import Limits, TokenKey, serve_callbacks
 from connectord.callers import Caller, Role
 from connectord.clock import Clock, SystemClock
-from connectord.config import CallbackSettings, Config, ConfigDiff, SystemConfig
+from connectord.config import CallbackSettings, Config, ConfigDiff, SystemConfig, load_config
 from connectord.configurations import Configurations
 from connectord.control import results as r
 from connectord.control.methods import Methods
 from connectord.control.peers import Peer, role_of
 from connectord.control.server import serve_control
 from connectord.doctor import Moment, Running, Subject, examine
-from connectord.doors import Doors, open_doors
-from connectord.errors import ConfigurationRefused, RequestError, StoreFull
+from connectord.doors import Doors, Entrances, open_doors
+from connectord.errors import ConfigurationRefused, RequestError, StoreFailed, StoreFull
 from connectord.hosting import PluginHost
 from connectord.lanes.lane import Lane
 from connectord.ledger.ledger import Ledger
@@ -108,6 +108,9 @@ class Surroundings:
     set_logs: Callable[[str, str], None] = lambda log_format, log_level: None
     open_writer: Callable[[Path], WriteStore] = SqliteWriter
     open_reader: Callable[[Path], ReadStore] = SqliteReader
+    open_key: Callable[[Path, Callable[[int], bytes]], TokenKey] = TokenKey.load_or_create
+    load_config: Callable[..., Config] = load_config
+    entrances: Entrances = field(default_factory=Entrances)
 
 
 class Daemon:
@@ -119,7 +122,7 @@ class Daemon:
         directory = config.daemon.state_directory
         self._writer = surroundings.open_writer(directory / DATABASE_NAME)
         self._reader = surroundings.open_reader(directory / DATABASE_NAME)
-        self._key = TokenKey.load_or_create(directory / TOKEN_KEY_NAME, surroundings.rng.randbytes)
+        self._key = surroundings.open_key(directory / TOKEN_KEY_NAME, surroundings.rng.randbytes)
         self.ledger = Ledger(
             self._writer,
             executor=surroundings.writing,
@@ -143,6 +146,7 @@ class Daemon:
             executor=surroundings.reading,
             plugins=self.plugin_host,
             environ=surroundings.environ,
+            load=surroundings.load_config,
         )
         self._taker = CallbackTaker(self.ledger, self._system_of, self._reader_of)
         self._notifier = Notifier(
@@ -192,6 +196,8 @@ class Daemon:
         self._stop = trio.Event()
         self._stop_now = False
         self._reloading = trio.Lock()
+        self._read_failure: StoreFailed | None = None
+        self._read_failed = trio.Event()
         self._lanes_nursery: trio.Nursery | None = None
         self._held: set[str] = set()
 
@@ -210,7 +216,7 @@ class Daemon:
             self._writer.close()
 
     async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
-        doors = await open_doors(self.config, self._given.inherited)
+        doors = await open_doors(self.config, self._given.inherited, self._given.entrances)
         self._public_url = doors.public_url
         self.plugin_host.watch.set_limit(self.config.daemon.loop_warning_ms)
         with self.plugin_host.guarding([*self._given.descriptors, *doors.descriptors]):
@@ -219,6 +225,7 @@ class Daemon:
 
     async def _run_services(self, doors: Doors, task_status: trio.TaskStatus[None]) -> None:
         drain, callbacks_ended = trio.Event(), trio.Event()
+        entrances = self._given.entrances
         async with trio.open_nursery() as services:
             await services.start(self.ledger.run)
             if doors.metrics:
@@ -232,6 +239,7 @@ class Daemon:
             services.start_soon(self.ledger.watch_clock)
             services.start_soon(self._log_watch.run)
             services.start_soon(self._retention.run)
+            services.start_soon(self._end_on_failed_read)
             self.plugin_host.start(services)
             self.traces.start(services)
 
@@ -241,6 +249,7 @@ class Daemon:
                     key=self._key,
                     handler=self._taker,
                     limits=lambda: self._callback_limits,
+                    address_of=entrances.address_of,
                     drain=drain,
                     measures=self.measured.callbacks,
                     task_status=task_status,
@@ -248,8 +257,15 @@ class Daemon:
                 callbacks_ended.set()
 
             async def take_control(*, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
-                dispatch = measured(self._methods.dispatch, self._methods.table, self.measured.control)
-                await serve_control(doors.control, dispatch, self._authorize, drain=drain, task_status=task_status)
+                await serve_control(
+                    doors.control,
+                    measured(self._methods.dispatch, self._methods.table, self.measured.control),
+                    self._authorize,
+                    drain=drain,
+                    peer_of=entrances.peer_of,
+                    is_hung_up=entrances.is_hung_up,
+                    task_status=task_status,
+                )
 
             await services.start(take_callbacks)
             await services.start(take_control)
@@ -608,7 +624,18 @@ class Daemon:
         return await self.read(lambda store: store.file_state())
 
     async def _system_of(self, action_id: str) -> str | None:
-        return await self.read(lambda store: store.system_of(action_id))
+        try:
+            return await self.read(lambda store: store.system_of(action_id))
+        except StoreFailed as error:
+            # the listener answers its peer whatever happens, and would go on
+            self._read_failure = error
+            self._read_failed.set()
+            raise
+
+    async def _end_on_failed_read(self) -> None:
+        await self._read_failed.wait()
+        if self._read_failure is not None:
+            raise self._read_failure
 
     def _reader_of(self, system: str) -> Adapter | None:
         lane = self.lanes.get(system)

@@ -16,9 +16,11 @@ from connectord.callbacks import CallbackAnswer
 from connectord.callers import Role
 from connectord.config import load_config
 from connectord.control.methods import Caller
+from connectord.store.base import Executor
 from connectord.store.executors import InlineExecutor
 from connectord.supervisor import Daemon, Surroundings
 from connectord.testing.simulated_clock import SimulatedClock
+from connectord.testing.simulation.streams import SimulatedListener, simulated_entrances
 
 from helpers.world import NoNetwork
 
@@ -48,8 +50,13 @@ class SimulatedDaemon:
 
 
 @asynccontextmanager
-async def simulated_daemon(directory: Path, configuration: str, play: Play) -> AsyncIterator[SimulatedDaemon]:
-    """Run a daemon on ``configuration``, whose systems have the adapter ``simulated``; needs an autojump clock."""
+async def simulated_daemon(
+    directory: Path, configuration: str, play: Play, *, reading: Executor | None = None
+) -> AsyncIterator[SimulatedDaemon]:
+    """Run a daemon on ``configuration``, whose systems have the adapter ``simulated``; needs an autojump clock.
+
+    Its store is a real one in ``directory``; its listeners are in memory. ``reading`` is where its readers run.
+    """
 
     class SimulatedAdapter(Adapter):
         name = "simulated"
@@ -70,7 +77,8 @@ async def simulated_daemon(directory: Path, configuration: str, play: Play) -> A
         rng=random.Random(7),
         network=NoNetwork(),
         writing=InlineExecutor(),
-        reading=InlineExecutor(),
+        reading=reading or InlineExecutor(),
+        entrances=simulated_entrances(SimulatedListener(), SimulatedListener()),
     )
     daemon = Daemon(load_config(config_file, adapters=adapters, environ={}), surroundings)
     async with trio.open_nursery() as nursery:

@@ -2,6 +2,7 @@
 
 from connectord.callbacks.answers import CallbackAnswer
 from connectord.callbacks.connection import CallbackHandler
+from connectord.callbacks.door import socket_address
 from connectord.callbacks.limits import Limits
 from connectord.callbacks.listener import open_callback_listeners, serve_callbacks, serve_http
 from connectord.callbacks.tokens import TokenKey
@@ -14,4 +15,5 @@ __all__ = [
     "open_callback_listeners",
     "serve_callbacks",
     "serve_http",
+    "socket_address",
 ]

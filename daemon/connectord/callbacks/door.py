@@ -11,7 +11,7 @@ from __future__ import annotations
 import resource
 import traceback
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Final, Protocol
 
 import trio
@@ -33,11 +33,23 @@ class NewConnection(Protocol):
     ) -> HttpConnection[Any]: ...
 
 
-class Door:
-    """Lets connections in, up to the limits."""
+def socket_address(stream: trio.SocketStream) -> tuple[str, int]:
+    """The address and the port at the other end. Raises OSError where the peer is gone already."""
+    address, port = stream.socket.getpeername()[:2]
+    return address, port
 
-    def __init__(self, service: HttpService, connect: NewConnection) -> None:
+
+class Door:
+    """Lets connections in, up to the limits. ``address_of`` is asked who is at the other end of a stream."""
+
+    def __init__(
+        self,
+        service: HttpService,
+        connect: NewConnection,
+        address_of: Callable[[Any], tuple[str, int]] = socket_address,
+    ) -> None:
         self._service = service
+        self._address_of = address_of
         self._connect = connect
         self._by_address: defaultdict[str, set[HttpConnection[Any]]] = defaultdict(set)
         self._queueing: Counter[str] = Counter()
@@ -70,11 +82,11 @@ class Door:
     def _limit(self) -> int:
         return min(self._service.limits.max_connections, self._most)
 
-    async def welcome(self, stream: trio.SocketStream) -> None:
+    async def welcome(self, stream: trio.abc.HalfCloseableStream) -> None:
         """Serve one accepted connection. Nothing that goes wrong with it may end the listener."""
         service = self._service
         try:
-            host, port = stream.socket.getpeername()[:2]
+            host, port = self._address_of(stream)
         except OSError:
             await trio.aclose_forcefully(stream)
             return  # the peer is gone already
@@ -85,7 +97,9 @@ class Door:
         if not (trusted or await self._wait_for_room(group)) or not self._has_room(service.connections, self._limit):
             await self._refuse(stream)
             return
-        connection = self._connect(DirectStream(stream), address=group, port=port, trusted_proxy=trusted)
+        if isinstance(stream, trio.SocketStream):
+            stream = DirectStream(stream)
+        connection = self._connect(stream, address=group, port=port, trusted_proxy=trusted)
         service.connections.add(connection)
         self._by_address[group].add(connection)
         try:
@@ -162,7 +176,7 @@ class Door:
         )
         self._refused = self._dropped = 0
 
-    async def _refuse(self, stream: trio.SocketStream) -> None:
+    async def _refuse(self, stream: trio.abc.HalfCloseableStream) -> None:
         self._refused += 1
         self._warn()
         with trio.move_on_after(self._service.limits.linger_timeout_seconds):
@@ -175,14 +189,14 @@ class Door:
                 return  # closed already, as it would be now
 
 
-class PatientListener(trio.abc.Listener[trio.SocketStream]):
+class PatientListener(trio.abc.Listener[trio.abc.HalfCloseableStream]):
     """Accepts when there is a place, or when it has waited long enough for one."""
 
-    def __init__(self, listener: trio.abc.Listener[trio.SocketStream], door: Door) -> None:
+    def __init__(self, listener: trio.abc.Listener[trio.abc.HalfCloseableStream], door: Door) -> None:
         self._listener = listener
         self._door = door
 
-    async def accept(self) -> trio.SocketStream:
+    async def accept(self) -> trio.abc.HalfCloseableStream:
         """The next connection."""
         await self._door.wait_for_place()
         return await self._listener.accept()

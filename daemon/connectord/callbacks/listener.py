@@ -6,7 +6,7 @@ import errno
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import structlog
 import trio
@@ -19,7 +19,7 @@ from connectord.callbacks.connection import (
     HttpService,
     Service,
 )
-from connectord.callbacks.door import Door, NewConnection, PatientListener
+from connectord.callbacks.door import Door, NewConnection, PatientListener, socket_address
 from connectord.callbacks.limits import DEFAULTS, BadTokens, Limits
 from connectord.callbacks.tokens import TokenKey
 from connectord.errors import AddressUnusable
@@ -59,12 +59,13 @@ async def open_callback_listeners(
 
 
 async def serve_callbacks(
-    listeners: Sequence[trio.abc.Listener[trio.SocketStream]],
+    listeners: Sequence[trio.abc.Listener[trio.abc.HalfCloseableStream]],
     *,
     key: TokenKey,
     handler: CallbackHandler,
     limits: Callable[[], Limits] = DEFAULTS.in_force,
     now: Callable[[], float] = trio.current_time,
+    address_of: Callable[[Any], tuple[str, int]] = socket_address,
     drain: trio.Event | None = None,
     measures: CallbackMeasures | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
@@ -75,24 +76,27 @@ async def serve_callbacks(
     are answered with ``Connection: close``; it returns when the last of them is. One that is not there as a whole
     within :data:`DRAIN_READING_SECONDS` is answered with 503. How long a handler takes is the handler's affair: whoever
     drains sets a deadline. ``limits`` gives the limits in force, which may change; ``now`` gives seconds for counting
-    bad tokens. Out of file descriptors, it goes on accepting when there are some again. Raises an
+    bad tokens, and ``address_of`` the peer of a stream, to whom they are counted. Out of file descriptors, it goes on
+    accepting when there are some again. Raises an
     ExceptionGroup of OSError when a listener breaks for good.
     """
     log: FilteringBoundLogger = structlog.get_logger("connectord.callbacks").bind()  # once: a lazy one binds per line
     service = Service(key, handler, limits, BadTokens(now), log, CallbackMeasures() if measures is None else measures)
-    await serve_http(listeners, service, partial(Connection, service=service), drain=drain, task_status=task_status)
+    connect = partial(Connection, service=service)
+    await serve_http(listeners, service, connect, address_of=address_of, drain=drain, task_status=task_status)
 
 
 async def serve_http(
-    listeners: Sequence[trio.abc.Listener[trio.SocketStream]],
+    listeners: Sequence[trio.abc.Listener[trio.abc.HalfCloseableStream]],
     service: HttpService,
     connect: NewConnection,
     *,
+    address_of: Callable[[Any], tuple[str, int]] = socket_address,
     drain: trio.Event | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """As :func:`serve_callbacks`, whatever the connections that ``connect`` makes answer."""
-    door = Door(service, connect)
+    door = Door(service, connect, address_of)
     async with trio.open_nursery() as connections:
         async with trio.open_nursery() as accepting:
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -67,6 +67,7 @@ class Configurations:
         executor: Executor,
         plugins: PluginSource,
         environ: Mapping[str, str],
+        load: Callable[..., Config] = load_config,
     ) -> None:
         self.running = config
         self.version = 0
@@ -76,6 +77,7 @@ class Configurations:
         self._executor = executor
         self._plugins = plugins
         self._environ = environ
+        self._load_config = load
         self._limits_before: Limits = limits_of(config)
         self._seq_before = ledger.last_seq
 
@@ -210,7 +212,7 @@ class Configurations:
     ) -> Config:
         known = plugins or self._plugins.plugins
         return await self._executor.run(
-            lambda: load_config(
+            lambda: self._load_config(
                 source,
                 adapters=known.adapters,
                 notifiers=known.notifiers,

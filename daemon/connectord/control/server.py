@@ -11,6 +11,7 @@ import socket
 import stat
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -99,8 +100,31 @@ def _remove_stale(path: Path) -> None:
     raise AddressUnusable(f"control socket {path}: another daemon answers there; stop it or choose another path")
 
 
+def socket_peer(stream: trio.SocketStream) -> Peer:
+    """Who is at the other end, from the kernel. Raises OSError where it cannot be told."""
+    return peer_of(stream.socket)
+
+
+def is_socket_hung_up(stream: trio.SocketStream) -> bool:
+    """Whether both halves are closed (POLLHUP), in contrast to a mere end of input."""
+    poll = select.poll()
+    poll.register(stream.socket.fileno(), 0)
+    return any(flags & (select.POLLHUP | select.POLLERR) for _, flags in poll.poll(0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Service(Generic[Caller]):
+    """What all connections of one listener share."""
+
+    dispatch: Dispatch[Caller]
+    authorize: Authorize[Caller]
+    max_in_flight: int
+    methods: Collection[str] | None
+    is_hung_up: Callable[[Any], bool]
+
+
 async def serve_control(
-    listener: trio.SocketListener,
+    listener: trio.abc.Listener[trio.abc.HalfCloseableStream],
     dispatch: Dispatch[Caller],
     authorize: Authorize[Caller],
     *,
@@ -110,6 +134,8 @@ async def serve_control(
     max_in_flight: int = 64,
     methods: Collection[str] | None = None,
     drain: trio.Event | None = None,
+    peer_of: Callable[[Any], Peer] = socket_peer,
+    is_hung_up: Callable[[Any], bool] = is_socket_hung_up,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve the control socket until cancelled.
@@ -118,10 +144,12 @@ async def serve_control(
     other method is refused here. Of the ``max_connections`` a user may have ``max_connections_per_user``; root and the
     daemon's own user have no limit of their own, and ``reserved_connections`` are kept for them. Once ``drain`` is set
     nothing more is accepted: who connects then waits for the next daemon, where the service manager holds the socket.
-    StoreFailed out of ``dispatch`` is answered and then raised: the daemon must stop.
+    ``peer_of`` and ``is_hung_up`` are asked about the listener's streams. StoreFailed out of ``dispatch`` is answered
+    and then raised: the daemon must stop.
     """
     by_user: Counter[int] = Counter()
     tell = _Seldom()
+    service = _Service(dispatch, authorize, max_in_flight, methods, is_hung_up)
 
     def refusal(uid: int) -> str | None:
         """Why one more connection of a user cannot be taken."""
@@ -134,9 +162,9 @@ async def serve_control(
             return f"uid {uid} has {max_connections_per_user} connections open already; close some, or try again"
         return None
 
-    async def serve(stream: trio.SocketStream, peer: Peer) -> None:
+    async def serve(stream: trio.abc.HalfCloseableStream, peer: Peer) -> None:
         try:
-            await _Connection(stream, peer, dispatch, authorize, max_in_flight, methods).run()
+            await _Connection(stream, peer, service).run()
         finally:
             by_user[peer.uid] -= 1
             if not by_user[peer.uid]:
@@ -153,7 +181,7 @@ async def serve_control(
                 await trio.sleep(0.1)
                 continue
             try:
-                peer = peer_of(stream.socket)
+                peer = peer_of(stream)
             except OSError as error:
                 log.warning("control_peer_unknown", error=str(error))
                 await trio.aclose_forcefully(stream)
@@ -191,21 +219,11 @@ class _Seldom:
 
 
 class _Connection(Generic[Caller]):
-    def __init__(
-        self,
-        stream: trio.SocketStream,
-        peer: Peer,
-        dispatch: Dispatch[Caller],
-        authorize: Authorize[Caller],
-        max_in_flight: int,
-        methods: Collection[str] | None,
-    ) -> None:
+    def __init__(self, stream: trio.abc.HalfCloseableStream, peer: Peer, service: _Service[Caller]) -> None:
         self._stream = stream
         self._peer = peer
-        self._dispatch = dispatch
-        self._authorize = authorize
-        self._methods = methods
-        self._slots = trio.Semaphore(max_in_flight)
+        self._service = service
+        self._slots = trio.Semaphore(service.max_in_flight)
         self._write_lock = trio.Lock()
         self._scope = trio.CancelScope()
         self._dropped = False
@@ -305,13 +323,14 @@ class _Connection(Generic[Caller]):
             self._slots.release()
 
     async def _reply(self, request: Request) -> bytes:
-        caller = self._authorize(self._peer)
+        service = self._service
+        caller = service.authorize(self._peer)
         if caller is None:
             text = f"uid {self._peer.uid} has no role here; an admin can give one in [control.roles]"
             return encode_error(request.id, NOT_ALLOWED, text)
-        if self._methods is not None and request.method not in self._methods:
-            raise unknown_method(request.method, self._methods, request.id)
-        result = await self._dispatch(caller, request.method, request.params, self._notify)
+        if service.methods is not None and request.method not in service.methods:
+            raise unknown_method(request.method, service.methods, request.id)
+        result = await service.dispatch(caller, request.method, request.params, self._notify)
         return encode_result(request.id, result)
 
     async def _notify(self, method: str, *params: Any) -> None:
@@ -344,10 +363,7 @@ class _Connection(Generic[Caller]):
         self._scope.cancel()
 
     def _hung_up(self) -> bool:
-        # POLLHUP: both halves are closed, in contrast to a mere end of input
-        poll = select.poll()
-        poll.register(self._stream.socket.fileno(), 0)
-        return any(flags & (select.POLLHUP | select.POLLERR) for _, flags in poll.poll(0))
+        return self._service.is_hung_up(self._stream)
 
     async def _drop_on_hangup(self) -> None:
         while not self._hung_up():

@@ -53,21 +53,29 @@ def open_writer(path: Path, *, keep_backup: bool = True) -> Database:
     it cannot be opened or is no database, or where there is no room for the backup.
     """
     try:
-        connection = _connect(str(path))
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # acts before the first table is made
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-        connection.execute("PRAGMA journal_size_limit = 67108864")
-        connection.execute("PRAGMA cache_size = -16384")
-        database = Database(connection, execute_plugins=False)
-        migrate(database, path if keep_backup else None)
+        database = prepare_writer(_connect(str(path)), path if keep_backup else None)
     except sqlite3.Error as error:
         raise StateDirectoryUnusable(
             f"the database {path} cannot be opened: {error}; check its permissions, or restore a backup"
         ) from error
     path.chmod(0o600)
+    return database
+
+
+def prepare_writer(connection: sqlite3.Connection, path: Path | None = None) -> Database:
+    """Make a connection the one writer's: how it commits, and the schema up to date.
+
+    What was there before a migration is kept beside ``path``, where one is given.
+    """
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # acts before the first table is made
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    connection.execute("PRAGMA journal_size_limit = 67108864")
+    connection.execute("PRAGMA cache_size = -16384")
+    database = Database(connection, execute_plugins=False)
+    migrate(database, path)
     return database
 
 

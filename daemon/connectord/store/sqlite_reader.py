@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from sqlite_utils import Database
 
 from connectord.errors import StoreFailed
 from connectord.lifecycle.action import Action, State
@@ -127,12 +128,26 @@ _CHANGE_CONDITIONS = {
 }
 
 
+def sizes_on_disk(path: Path) -> tuple[int, int, int]:
+    """The bytes of the database at ``path``, of its log, and what is free for this user. Raises OSError."""
+    log = path.with_name(f"{path.name}-wal")
+    disk = os.statvfs(path)
+    return path.stat().st_size, log.stat().st_size if log.exists() else 0, disk.f_bavail * disk.f_frsize
+
+
 class SqliteReader:
     """A :class:`connectord.store.base.ReadStore` on one read-only SQLite connection."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        open_database: Callable[[Path], Database] = open_reader,
+        sizes: Callable[[Path], tuple[int, int, int]] = sizes_on_disk,
+    ) -> None:
+        """``sizes`` gives the bytes of the database, of its log, and what is free beside them."""
         self._path = path
-        self._connection = open_reader(path).conn
+        self._sizes = sizes
+        self._connection = open_database(path).conn
 
     def record(self, action_id: str) -> ActionRecord | None:
         rows = self._all(f"{_RECORD} WHERE a.id = ?", action_id)
@@ -317,17 +332,14 @@ class SqliteReader:
     def glance(self, systems: Sequence[str]) -> Glance:
         oldest = {state.value: self._all(_OLDEST, state.value) for state in State if state is not State.CLOSED}
         due = {system: self._all(_NEXT_DUE, system)[0][0] for system in systems}
-        wal = self._path.with_name(f"{self._path.name}-wal")
         try:
-            sizes = (self._path.stat().st_size, wal.stat().st_size if wal.exists() else 0)
-            disk = os.statvfs(self._path)
+            sizes = self._sizes(self._path)
         except OSError as error:
             raise StoreFailed(f"the store failed: {error}") from error
         return Glance(
             {state: rows[0][0] for state, rows in oldest.items() if rows},
             {system: at for system, at in due.items() if at is not None},
             *sizes,
-            disk.f_bavail * disk.f_frsize,
         )
 
     def prunable(self, what: Prunable) -> tuple[int, int | None]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from sqlite_utils import Database
 
 from connectord.lifecycle.action import Action
 from connectord.store.base import (
@@ -143,8 +144,8 @@ _LIVE_COUNTS = (
 class SqliteWriter:
     """A :class:`connectord.store.base.WriteStore` on one SQLite connection."""
 
-    def __init__(self, path: Path) -> None:
-        self._database = open_writer(path)
+    def __init__(self, path: Path, open_database: Callable[[Path], Database] = open_writer) -> None:
+        self._database = open_database(path)
         self._connection = self._database.conn
 
     # -- transactions
