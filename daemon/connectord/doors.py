@@ -53,6 +53,10 @@ class Entrances:
     descriptor_of: Callable[[Any], int | None] = _socket_descriptor
 
 
+SOCKETS = Entrances()
+"""Real ones."""
+
+
 @dataclass(frozen=True, slots=True)
 class Doors:
     """The listening sockets, and the address under which external systems reach the first of them."""
@@ -65,7 +69,7 @@ class Doors:
     """Their file descriptors."""
 
 
-async def open_doors(config: Config, inherited: Inherited, entrances: Entrances) -> Doors:
+async def open_doors(config: Config, inherited: Inherited, entrances: Entrances = SOCKETS) -> Doors:
     """Take the sockets that the service manager passed; open those that it did not.
 
     Raises :class:`connectord.errors.AddressUnusable` where one cannot be bound, and leaves none open then. Raises

@@ -951,11 +951,12 @@ async def test_a_burst_of_connections_beyond_the_limit_is_answered_without_a_ref
 
 
 async def test_who_is_refused_after_sending_can_read_why() -> None:
-    async with listening(limits=Limits(max_connections=1, place_patience_seconds=0.1)) as served:
+    handler = FakeHandler(gate=trio.Event())
+    async with listening(handler, Limits(max_connections=1, place_patience_seconds=0.1)) as served:
         with trio.fail_after(10):
             async with await served.connect() as first:
                 await first.send_all(request())
-                assert (await read_reply(first)).status == 200
+                await handler.begun.wait()
                 for _ in range(20):
                     assert [reply.status for reply in await served.exchange(request(), eof=False)] == [503]
 

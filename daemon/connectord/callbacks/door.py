@@ -65,7 +65,8 @@ class Door:
         """Leave who comes in the kernel's queue for a moment, while all places are taken and none can be freed."""
         # who was let in last has been counted by now
         await trio.lowlevel.checkpoint()
-        if self._is_full and not self._saturated:
+        # one that waits makes room before the time is up, so it is worth it each time
+        if self._is_full and (not self._saturated or any(one.is_waiting for one in self._service.connections)):
             with trio.move_on_after(self._service.limits.place_patience_seconds):
                 while self._is_full:
                     await self._freed.park()
@@ -94,7 +95,7 @@ class Door:
         # a trusted proxy stands for all its clients
         trusted = address is not None and is_within(address, service.limits.trusted_proxies)
         group = host if address is None else group_of(address)
-        if not (trusted or await self._wait_for_room(group)) or not self._has_room(service.connections, self._limit):
+        if not (trusted or await self._wait_for_place_of(group)) or not await self._wait_for_waiting(group):
             await self._refuse(stream)
             return
         if isinstance(stream, trio.SocketStream):
@@ -114,24 +115,40 @@ class Door:
         finally:
             self._forget(connection, group)
 
-    async def _wait_for_room(self, group: str) -> bool:
+    async def _wait_for_place_of(self, group: str) -> bool:
         """Whether one more of an address may come in; no more wait for that than may be in."""
-        limits = self._service.limits
-        most = limits.max_connections_per_address
-        if self._has_room(self._by_address.get(group, ()), most):
+        most = self._service.limits.max_connections_per_address
+
+        def of_address() -> Collection[HttpConnection[Any]]:
+            return self._by_address.get(group, ())
+
+        if self._has_room(of_address(), most):
             return True
         if self._queueing[group] >= most or len(self._service.connections) + self._queueing.total() >= self._limit:
             return False
+        await self._queue(group, lambda: len(of_address()) < most)
+        return self._has_room(of_address(), most)
+
+    async def _wait_for_waiting(self, group: str) -> bool:
+        """Whether one more may come in, at once or as soon as one that waits has done so for long enough."""
+        connections = self._service.connections
+        if self._has_room(connections, self._limit):
+            return True
+        if not any(one.is_waiting for one in connections):
+            return False
+        await self._queue(group, lambda: len(connections) < self._limit)
+        return self._has_room(connections, self._limit)
+
+    async def _queue(self, group: str, is_free: Callable[[], bool]) -> None:
         self._queueing[group] += 1
         try:
-            with trio.move_on_after(limits.place_patience_seconds):
-                while len(self._by_address.get(group, ())) >= most:
+            with trio.move_on_after(self._service.limits.place_patience_seconds):
+                while not is_free():
                     await self._freed.park()
         finally:
             self._queueing[group] -= 1
             if not self._queueing[group]:
                 del self._queueing[group]
-        return self._has_room(self._by_address.get(group, ()), most)
 
     def _has_room(self, connections: Collection[HttpConnection[Any]], limit: int) -> bool:
         """Whether one more may come in, after one that waits was dropped where it is tight."""
