@@ -14,6 +14,7 @@ from connectord.config.loading import find_config, load_config
 from connectord.config.rates import format_rate, parse_rate
 from connectord.config.secrets import STARS, SecretText, hide_secrets
 from connectord.config.values import (
+    CircuitPolicy,
     CallbackSettings,
     Config,
     ControlSettings,
@@ -35,6 +36,7 @@ __all__ = [
     "STARS",
     "CallbackSettings",
     "Change",
+    "CircuitPolicy",
     "Config",
     "ConfigDiff",
     "ControlSettings",
