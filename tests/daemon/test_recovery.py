@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import trio
 from connectord.adapters import Call, NotConnected, Outcome, Rejected, Succeeded
-from connectord.config import CircuitPolicy, Rate
+from connectord.config import CircuitPolicy, Rate, SystemConfig
 from connectord.lifecycle import events as on
 from connectord.lifecycle.policy import RetryPolicy
 from helpers.world import World, world
@@ -192,7 +193,8 @@ async def test_a_start_with_a_backlog_is_a_ramp(tmp_path: Path, autojump_clock: 
     system = System(seconds=1.0)
     async with world(tmp_path, system, concurrency=32) as here:
         clock = here.clock
-        await here.submit(200, due_at=here.clock.now_ms() + 5_000)
+        here.lane.set_paused(True)
+        await here.submit(200)
     system.up = True
     async with world(tmp_path, system, concurrency=32, clock=clock) as here:
         await trio.sleep(20)
@@ -210,17 +212,18 @@ async def test_new_actions_are_not_starved_by_retries(tmp_path: Path, autojump_c
         await trio.sleep(0.9)
         assert {call.attempt for _, call in here.calls} == {1}
         system.up = True
-        await trio.sleep(5)
+        await trio.sleep(5.5)
         assert system.running == 8
         began = trio.current_time()
         fresh = set(await here.submit(20))
         await trio.sleep(10)
         at = [(at - began, call.action_id in fresh) for at, call in here.calls if at >= began]
-        assert at[0][1]
-        assert at[0][0] <= 1.0
+        # with the first places that are free
+        assert next(after for after, is_fresh in at if is_fresh) == at[0][0] <= 1.0
         # half of the places for them, until they are done
-        first_rounds = [is_fresh for _, is_fresh in at[:40]]
-        assert first_rounds.count(True) == 20
+        rounds = [is_fresh for _, is_fresh in at[:48]]
+        assert rounds.count(True) == 20
+        assert 12 <= rounds[:32].count(True) <= 20
         assert here.lane.places_allowed == 8
 
 
@@ -240,7 +243,7 @@ async def test_a_budget_holds_for_the_rate_too(tmp_path: Path, autojump_clock: o
         assert 0.7 <= mine.count(True) / len(mine) <= 0.9
 
 
-def _with_rate(here: World, rate: Rate) -> object:
+def _with_rate(here: World, rate: Rate) -> SystemConfig:
     from dataclasses import replace
 
     return replace(here.lane.config, rate=rate)
