@@ -83,5 +83,3 @@ async def test_a_lowered_rate_counts_what_went_out_before(tmp_path: Path, autoju
         assert len(here.calls) == 20
         await trio.sleep(0.5)
         assert len(here.calls) == 25
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import trio
@@ -149,7 +150,7 @@ async def test_a_single_action_keeps_its_own_schedule(tmp_path: Path, autojump_c
         await trio.sleep(60)
         at = calls_since(here, here.calls[0][0])
         assert len(at) == 100
-        assert max(later - earlier for earlier, later in zip(at, at[1:], strict=False)) < 0.2
+        assert max(later - earlier for earlier, later in pairwise(at)) < 0.2
 
 
 async def test_rejections_do_not_open_it(tmp_path: Path, autojump_clock: object) -> None:
@@ -244,6 +245,4 @@ async def test_a_budget_holds_for_the_rate_too(tmp_path: Path, autojump_clock: o
 
 
 def _with_rate(here: World, rate: Rate) -> SystemConfig:
-    from dataclasses import replace
-
     return replace(here.lane.config, rate=rate)

@@ -14,8 +14,8 @@ from connectord.config.loading import find_config, load_config
 from connectord.config.rates import format_rate, parse_rate
 from connectord.config.secrets import STARS, SecretText, hide_secrets
 from connectord.config.values import (
-    CircuitPolicy,
     CallbackSettings,
+    CircuitPolicy,
     Config,
     ControlSettings,
     DaemonSettings,

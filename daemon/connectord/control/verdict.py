@@ -76,6 +76,8 @@ def _of_system(system: r.System, due: Mapping[str, int], now: int, *, serious: b
     match system.health:
         case "failing":
             words = f"cannot be reached: {system.last_error or 'no reason is known'}"
+            if system.circuit is not None and system.circuit.next_trial_at is not None:
+                words += f"; its circuit is open, next trial at {system.circuit.next_trial_at}"
             yield _trouble(name, words, f"connectorctl list --system {name} --retrying", serious=serious)
         case "fault":
             words = f"its adapter is at fault: {system.last_error or 'no reason is known'}"

@@ -3,8 +3,8 @@
 Each of the two may use all there is while the other wants nothing. While both want more than there is, polls have a
 quarter, and at least one; attempts, probes among them, have the rest. Where there is but one, they take turns.
 
-Among attempts it is the same: retries may use everything, and while actions that were never tried are due, too, they have
-the share that ``retry.budget`` says, and at least one. The ramp after an outage limits attempts on top of that.
+Among attempts it is the same: retries may use everything, and while actions that were never tried are due, too, they
+have the share that ``retry.budget`` says, and at least one. The ramp after an outage limits attempts on top of that.
 """
 
 from __future__ import annotations
@@ -124,9 +124,7 @@ class Admission:
         first = share_of_retries(total, self._retry_budget, self._retries_under_way, retry_came_last=turn)
         if self._window is not None:
             begun = self._window.used_by("retry", trio.current_time())
-            first = min(
-                first, share_of_retries(self._window.count, self._retry_budget, begun, retry_came_last=turn)
-            )
+            first = min(first, share_of_retries(self._window.count, self._retry_budget, begun, retry_came_last=turn))
         return min(first, self._attempts.reserved)
 
     def reserve_polls(self, most: int) -> int:

@@ -30,9 +30,7 @@ class Recovery:
     attempt belongs to the round in which it began.
     """
 
-    def __init__(
-        self, system: str, policy: CircuitPolicy | None, concurrency: int, ramp: Ramp, clock: Clock
-    ) -> None:
+    def __init__(self, system: str, policy: CircuitPolicy | None, concurrency: int, ramp: Ramp, clock: Clock) -> None:
         self.openings = 0
         """How often the circuit opened, or opened again after trials that failed."""
         self._system = system
@@ -111,9 +109,7 @@ class Recovery:
             self._begin_round()
             # the pause says enough; a ramp begins with the trials
             self._ramp.finish()
-            log.warning(
-                "circuit opened", system=self._system, pause_seconds=self._circuit.pause_seconds, error=message
-            )
+            log.warning("circuit opened", system=self._system, pause_seconds=self._circuit.pause_seconds, error=message)
 
     def close(self, why: str) -> None:
         """Close the circuit, if it is not; a person wants attempts to go out."""

@@ -304,7 +304,8 @@ class Ledger:
     ) -> op.Claims:
         """Begin up to ``limit`` due attempts or probes; the attempts are on disk when this returns (rule 14).
 
-        Retries have up to ``retries`` of them, and what nothing else needs. ``manual_only``: only what people asked for.
+        Retries have up to ``retries`` of them, and what nothing else needs. ``manual_only``: nothing but what people
+        asked for.
         """
         return cast("op.Claims", await self.insist(op.Claim(system, limit, probes_under_way, retries, manual_only)))
 

@@ -13,7 +13,7 @@ from sqlite_utils import Database, Migrations
 from connectord.errors import StateDirectoryUnusable, StoreError, StoreFailed, StoreFull, StoreTooNew
 
 MIGRATION_SET = "connectord"
-MIGRATIONS = ("0001_initial.sql", "0002_people.sql", "0003_asking.sql", "0004_traces.sql", "0005_turns.sql")
+MIGRATIONS = ("0001_initial.sql", "0002_people.sql", "0003_asking.sql", "0004_traces.sql", "0006_turns.sql")
 
 CHECKPOINT_PAGES = 16_000
 """The WAL is written back at about 64 MiB: seldom enough to be cheap, often enough to stay bounded."""

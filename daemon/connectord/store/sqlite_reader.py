@@ -86,8 +86,7 @@ _CLOSED_BY_LIMIT = (
 _RETRYING = "a.state = 'pending' AND a.attempts > 0"
 _OF_PEOPLE = "a.state IN ('todo', 'in_progress')"
 _OLDEST = (
-    "SELECT submitted_at FROM actions INDEXED BY actions_live "
-    "WHERE state = ? AND state <> 'closed' ORDER BY id LIMIT 1"
+    "SELECT submitted_at FROM actions INDEXED BY actions_live WHERE state = ? AND state <> 'closed' ORDER BY id LIMIT 1"
 )
 _PEOPLE_COUNTS = (
     "SELECT queue, user, state, count(*), min(todo_at) FROM actions INDEXED BY actions_people "
