@@ -341,9 +341,9 @@ class System(Result, frozen=True, kw_only=True):
     concurrency: int | None
     retry_limit: int | None
     paused: bool
-    places_allowed: int | None
+    places_allowed: int | None = None
     """how many attempts may be under way now: 0 while the circuit is open, then more and more up to ``concurrency``"""
-    circuit: Circuit | None
+    circuit: Circuit | None = None
     """null where the system is not configured any more"""
     faults: int = 0
     """how often the adapter itself was at fault since the lane began: as often as it was started anew, has blocked the
