@@ -85,7 +85,9 @@ def _of_system(system: r.System, due: Mapping[str, int], now: int, *, serious: b
         case "not listening":
             yield _trouble(name, f"its adapter does not hear responses: {system.last_error}", "connectorctl systems")
         case _ if system.circuit is not None and system.circuit.state != "closed":
-            words = f"its circuit is {system.circuit.state.replace('_', '-')}: {system.last_error or 'no reason is known'}"
+            words = (
+                f"its circuit is {system.circuit.state.replace('_', '-')}: {system.last_error or 'no reason is known'}"
+            )
             yield _trouble(name, words, f"connectorctl list --system {name} --retrying")
         case _ if now - due.get(name, now) > LONG_DUE_MS:
             minutes = (now - due[name]) // 60_000
