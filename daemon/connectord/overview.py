@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from connectord.config import Config, RetentionSettings, format_duration
 from connectord.control import results as r
 from connectord.lanes.lane import Lane
+from connectord.lanes.recovery import Standing
 from connectord.ledger.ledger import Ledger
 from connectord.lifecycle.circumstances import LaneState
 from connectord.notifier import ChannelState
@@ -45,7 +46,16 @@ def lane_state(lane: Lane) -> LaneState:
         last_error=lane.health.last_error,
         rate=None if rate is None else (rate.count, rate.per_ms),
         rate_used_up=lane.rate_used_up,
+        circuit=lane.circuit.state,
+        next_trial_at=lane.circuit.next_trial_at,
+        places_allowed=lane.places_allowed,
     )
+
+
+def circuit_view(standing: Standing) -> r.Circuit:
+    """How a circuit stands, as the control socket says it."""
+    at = standing.next_trial_at
+    return r.Circuit(state=standing.state, next_trial_at=None if at is None else rfc3339(at))
 
 
 def counts_by_state(ledger: Ledger) -> dict[str, int]:
@@ -120,6 +130,8 @@ def _system(name: str, config: Config, lane: Lane | None, ledger: Ledger, *, pau
         in_progress=counts[name, "in_progress"],
         in_flight=0 if lane is None else lane.in_flight,
         concurrency=None if lane is None else lane.config.concurrency,
+        places_allowed=None if lane is None else lane.places_allowed,
+        circuit=None if lane is None else circuit_view(lane.circuit),
         retry_limit=None if system is None else system.policy.retry.limit,
         paused=paused,
         faults=0 if lane is None else lane.health.faults,

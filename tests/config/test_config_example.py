@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 from connectord.adapters import Adapter
-from connectord.config import load_config
+from connectord.config import CircuitPolicy, load_config
 from connectord.config.conditions import compile_expression
 from connectord.lifecycle.policy import AllocationRule, Assignee, CaseOwner, Group, RetryPolicy
 from connectord_http.adapter import HttpAdapter
@@ -88,7 +88,10 @@ def test_the_example_loads() -> None:
     billing = config.systems["billing"]
     assert billing.settings.url == "https://billing.internal/api/jobs"
     assert billing.settings.read_timeout == 30_000
-    assert billing.policy.retry == RetryPolicy(limit=7, delay_ms=10_000, factor=3.0, max_delay_ms=1_800_000, jitter=0.2)
+    assert billing.policy.retry == RetryPolicy(
+        limit=7, delay_ms=10_000, factor=3.0, max_delay_ms=1_800_000, jitter=0.2, budget=0.3
+    )
+    assert billing.circuit == CircuitPolicy()
     assert billing.policy.allocation == (
         AllocationRule(Assignee(queue="late-answers"), reason="timeout", system="billing"),
         AllocationRule(

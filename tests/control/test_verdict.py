@@ -37,6 +37,9 @@ def judged(*systems: r.System, glance: Glance = ROOM, **members: Any) -> r.Statu
     return with_verdict(status(**members), systems, glance, NOW)
 
 
+OPEN = r.Circuit(state="open", next_trial_at="2026-11-24T12:00:05.000Z")
+
+
 def test_all_is_well() -> None:
     well = judged(system())
     assert (well.verdict, well.troubles) == ("well", [])
@@ -51,6 +54,16 @@ def test_all_is_well() -> None:
         (judged(system(health="failing", last_error="refused")), "not_well", "erp: cannot be reached: refused"),
         (judged(system(), system("b", health="fault", last_error="f")), "degraded", "b: its adapter is at fault: f"),
         (judged(system(), system("b", state="held", pending=2)), "degraded", "b: 2 actions held: the system"),
+        (
+            judged(system(), system("b", health="failing", last_error="no", circuit=OPEN)),
+            "degraded",
+            "b: cannot be reached: no; its circuit is open, next trial at 2026-11-24T12:00:05.000Z",
+        ),
+        (
+            judged(system(last_error="no", circuit=r.Circuit(state="half_open", next_trial_at=None))),
+            "degraded",
+            "erp: its circuit is half-open: no",
+        ),
         (judged(system(state="paused", pending=1)), "degraded", "erp: paused by a person, with 1 action before it"),
         (judged(system(health="not listening", last_error="x")), "degraded", "erp: its adapter does not hear"),
         (judged(system(), down="refused"), "degraded", "owners: case owners cannot be reached by smtp: refused"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from connectord.config import Rate
 from connectord.lanes.admission import Admission, free_for_attempts, free_for_polls
-from connectord.lanes.rate import RateWindow
+from connectord.lanes.rate import KINDS, Kind, RateWindow
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,6 +68,8 @@ async def test_what_is_reserved_is_nobody_elses(autojump_clock: object) -> None:
     admission.begin_attempts(1, more_wait=False)
     assert admission.reserve_polls(64) == 2
     admission.begin_polls(2, more_wait=False)
+    for kind in ("first", "poll", "poll"):
+        admission.note_begin(kind)
     assert admission.reserve_attempts(64) == 0
     for _ in range(2):
         admission.end_poll()
@@ -87,13 +89,18 @@ async def test_a_lowered_concurrency_lets_nobody_in_until_there_is_room(autojump
     assert admission.reserve_attempts(64) == admission.reserve_polls(64) == 0
 
 
-@given(st.lists(st.tuples(st.floats(0, 0.4), st.booleans()), max_size=100), st.integers(1, 10))
-def test_the_window_is_exact_over_every_second(steps: list[tuple[float, bool]], count: int) -> None:
+@given(
+    st.lists(st.tuples(st.floats(0, 0.4), st.floats(0, 0.1), st.sampled_from(KINDS)), max_size=100), st.integers(1, 10)
+)
+def test_the_window_is_exact_over_every_second(steps: list[tuple[float, float, Kind]], count: int) -> None:
     window, now, starts = RateWindow(count, 1.0), 0.0, []
-    for pause, poll in steps:
+    for pause, late, kind in steps:
         now += pause
-        if sum(window.used(now)) < count:
-            window.record(now, attempts=not poll, polls=poll)
+        if window.used(now) < count:
+            window.let_in(kind, 1)
+            # what is let in begins a little later, and counts all the while
+            now += late
+            window.begin(kind, now)
             starts.append(now)
         else:
             wait = window.wait_seconds(now)

@@ -159,6 +159,12 @@ SITUATIONS: dict[str, tuple[Story, Present]] = {
     "Pending: due, and nothing in its way": (DUE, PRESENT),
     "Pending: due, but every place of the system is taken": (DUE, lane(in_flight=16)),
     "Pending: due, but the rate is used up": (BY_HAND, lane(rate=(50, SECOND), rate_used_up=True)),
+    "Pending: due, but the circuit is open": (
+        DUE,
+        lane(health="failing", last_error="connection refused", circuit="open", next_trial_at=NOW + 13 * SECOND),
+    ),
+    "Pending: due, while trials show whether the system is back": (DUE, lane(circuit="half_open", places_allowed=1)),
+    "Pending: due, while the system comes back from an outage": (DUE, lane(in_flight=4, places_allowed=4)),
     "Pending: due, but the adapter has a fault": (DUE, lane(health="fault", last_error="KeyError: 'url'")),
     "Pending: due, but the daemon is stopping": (DUE, replace(PRESENT, stopping=True)),
     "Retrying: the last of five tries comes next": (RETRYING, PRESENT),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -101,15 +102,16 @@ def test_the_page_of_what_waits_tells_what_is_not_polled(store: SqliteWriter) ->
         ("_DUE_POLLS", "actions_poll (system=? AND next_poll_at>? AND next_poll_at<?)"),
         ("_NEXT_POLL", "actions_poll (system=? AND next_poll_at>?)"),
         ("_WAITING_PAGE", "actions_live (state=? AND id>?)"),
-        ("_DUE_ACTIONS_BESIDES", "actions_due (system=? AND due_at<?)"),
-        ("_NEXT_DUE_BESIDES", "actions_due (system=?)"),
+        ("_DUE_ACTIONS_BESIDES", "actions_due (system=? AND <expr>=? AND due_at<?)"),
+        ("_DUE_MANUALLY_BESIDES", "actions_due (system=? AND <expr>=? AND due_at<?)"),
+        ("_NEXT_DUE_BESIDES", "actions_due (system=? AND <expr>=?)"),
+        ("_NEXT_DUE_MANUALLY_BESIDES", "actions_due (system=? AND <expr>=?)"),
     ],
 )
 def test_each_question_goes_through_its_index_and_sorts_nothing(store: SqliteWriter, sql: str, index: str) -> None:
     statement = getattr(sqlite_writer, sql)
-    plan = [
-        row[3] for row in store._connection.execute(f"EXPLAIN QUERY PLAN {statement}", (None,) * statement.count("?"))
-    ]
+    values = (None,) * (len({*re.findall(r"\?[0-9]", statement)}) or statement.count("?"))
+    plan = [row[3] for row in store._connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
     assert any(step.endswith(f" INDEX {index}") for step in plan), plan
     assert not any("TEMP B-TREE" in step for step in plan), plan
 

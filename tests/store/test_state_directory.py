@@ -82,7 +82,7 @@ def test_the_hot_queries_use_their_partial_indexes(tmp_path: Path) -> None:
     writer = SqliteWriter(tmp_path / "c.db")
     connection = open_writer(tmp_path / "c.db").conn
     plans = {
-        "actions_due": (module._DUE_ACTIONS, ("s", 1, 1)),
+        "actions_due": (module._DUE_ACTIONS, ("s", 1, 1, 1)),
         "actions_deadline": (module._OVERDUE, (1, 1)),
         "actions_retrying": (module._OVER_LIMIT, ("s", 1, 1)),
         "attempts_open": (module._OPEN_ATTEMPTS, (1,)),

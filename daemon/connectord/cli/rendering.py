@@ -141,6 +141,7 @@ def card(action: Mapping[str, Any]) -> str:
                 ("Next poll", action.get("next_poll_at")),
                 ("Closed", action.get("closed_at")),
                 ("Held", "its system is not configured any more" if action.get("held") else None),
+                ("Circuit", circuit_text(action.get("circuit"))),
                 ("Assigned to", assigned_text(action.get("assigned_to"))),
                 ("Progress", _progress_text(action.get("progress"))),
                 ("Rerun of", action.get("rerun_of")),
@@ -212,11 +213,11 @@ def system_table(systems: Iterable[Mapping[str, Any]]) -> str:
             s.get("name"),
             s.get("adapter"),
             "paused" if s.get("paused") else s.get("state"),
-            s.get("health"),
+            health_text(s),
             s.get("pending"),
             s.get("waiting"),
             s.get("todo"),
-            f"{clean(s.get('in_flight'))}/{clean(s.get('concurrency'))}",
+            flight_text(s),
             s.get("retry_limit"),
             s.get("last_error"),
         )
@@ -235,6 +236,35 @@ def system_table(systems: Iterable[Mapping[str, Any]]) -> str:
         "LAST ERROR",
     )
     return table(headings, rows)
+
+
+def circuit_text(circuit: Any) -> str | None:
+    """What an open or half-open circuit means for an action that is due."""
+    if not isinstance(circuit, Mapping) or circuit.get("state") == "closed":
+        return None
+    if circuit.get("state") == "open":
+        return f"open: its system is taken to be away, next trial at {clean(circuit.get('next_trial_at'))}"
+    return "half-open: a few tries show whether its system is back"
+
+
+def health_text(system: Mapping[str, Any]) -> str:
+    """How a system is, and where its circuit is not closed, that: in the tables."""
+    health, circuit = clean(system.get("health")), system.get("circuit") or {}
+    if circuit.get("state") == "open":
+        return f"{health}, circuit open until {_clock_time(circuit.get('next_trial_at'))}"
+    return f"{health}, circuit half-open" if circuit.get("state") == "half_open" else health
+
+
+def flight_text(system: Mapping[str, Any]) -> str:
+    """How many attempts are under way of how many, and how many may be now where that is fewer."""
+    allowed, concurrency = system.get("places_allowed"), system.get("concurrency")
+    text = f"{clean(system.get('in_flight'))}/{clean(concurrency)}"
+    return text if allowed in (None, concurrency) else f"{text} (now {clean(allowed)})"
+
+
+def _clock_time(text: object) -> str:
+    # of an RFC 3339 time, the time of day in UTC: what is meant is never far
+    return f"{clean(text)[11:19]}Z"
 
 
 def plan_text(result: Mapping[str, Any]) -> str:

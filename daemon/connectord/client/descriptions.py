@@ -34,7 +34,7 @@ DESCRIPTIONS: dict[str, str] = {
     ),
     "systems": "Every external system: how it is, and how much lies before it.",
     "pause": "Stop sending to a system; what is under way ends.",
-    "resume": "Go on sending to a paused system.",
+    "resume": "Go on sending to a paused system, or to one whose circuit is open.",
     "reload": (
         "Apply connectord.toml, all of it or nothing. With ``plan`` it only says what that would do; ``to`` takes the "
         "text of an older version instead of the file."

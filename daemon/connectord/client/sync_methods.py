@@ -266,7 +266,7 @@ class SyncMethods(ABC):
         return self._request("pause", p.System(system=system), r.System)
 
     def resume(self, system: str) -> r.System:
-        """Go on sending to a paused system.
+        """Go on sending to a paused system, or to one whose circuit is open.
 
         Needs the role admin.
         """

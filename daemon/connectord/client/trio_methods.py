@@ -268,7 +268,7 @@ class TrioMethods(ABC):
         return await self._request("pause", p.System(system=system), r.System)
 
     async def resume(self, system: str) -> r.System:
-        """Go on sending to a paused system.
+        """Go on sending to a paused system, or to one whose circuit is open.
 
         Needs the role admin.
         """

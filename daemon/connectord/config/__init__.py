@@ -15,6 +15,7 @@ from connectord.config.rates import format_rate, parse_rate
 from connectord.config.secrets import STARS, SecretText, hide_secrets
 from connectord.config.values import (
     CallbackSettings,
+    CircuitPolicy,
     Config,
     ControlSettings,
     DaemonSettings,
@@ -36,6 +37,7 @@ __all__ = [
     "STARS",
     "CallbackSettings",
     "Change",
+    "CircuitPolicy",
     "Config",
     "ConfigDiff",
     "ControlSettings",

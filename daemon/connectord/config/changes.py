@@ -87,7 +87,7 @@ def _compare(old: _Values, new: _Values, secrets: set[str]) -> tuple[Change, ...
 
 
 def _system_values(system: SystemConfig) -> dict[str, object]:
-    policy, retry, poll = system.policy, system.policy.retry, system.policy.poll
+    policy, retry, poll, circuit = system.policy, system.policy.retry, system.policy.poll, system.circuit
     values: dict[str, object] = {
         "adapter": system.adapter,
         "timeout": format_duration(policy.timeout_ms),
@@ -104,6 +104,14 @@ def _system_values(system: SystemConfig) -> dict[str, object]:
         "retry.factor": retry.factor,
         "retry.max_delay": format_duration(retry.max_delay_ms),
         "retry.jitter": retry.jitter,
+        "retry.budget": retry.budget,
+        "circuit": circuit is not None,
+        "circuit.failures": None if circuit is None else circuit.failures,
+        "circuit.ratio": None if circuit is None else circuit.ratio,
+        "circuit.window": None if circuit is None else format_duration(circuit.window_ms),
+        "circuit.pause": None if circuit is None else format_duration(circuit.pause_ms),
+        "circuit.max_pause": None if circuit is None else format_duration(circuit.max_pause_ms),
+        "circuit.trials": None if circuit is None else circuit.trials,
         "response_expected": policy.response_expected,
         "on_timeout": policy.on_timeout,
         "heartbeat_extends": policy.heartbeat_extends,

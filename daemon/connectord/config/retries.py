@@ -19,6 +19,7 @@ def read_retry(table: Table, defaults: RetryPolicy, parent: Table | None = None)
         factor=table.read("factor", number(1, HIGHEST_FACTOR), defaults.factor),
         max_delay_ms=table.read("max_delay", duration(), defaults.max_delay_ms),
         jitter=table.read("jitter", number(0, 1), defaults.jitter),
+        budget=table.read("budget", number(0, 1), defaults.budget),
     )
     table.finish()
     sound = all(each.sound("delay", "max_delay") for each in (table, parent) if each is not None)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from connectord.adapters import Adapter, AdapterSettings
 from connectord.config.allocations import AllocationReader
 from connectord.config.asking import read_healthcheck, read_poll
+from connectord.config.circuits import read_circuit
 from connectord.config.rates import parse_rate
 from connectord.config.retries import read_retry
 from connectord.config.scalars import Reader, boolean, choice, duration, parsed, text, whole_number
@@ -73,6 +74,7 @@ class SystemsReader:
             probe=adapter is not None and settings is not None and adapter.offers("probe", settings),
         )
         healthcheck_ms = read_healthcheck(table, adapter, settings)
+        circuit = read_circuit(table)
         self._expect_other_adapters(adapter, table)
         table.finish()
         if adapter is None or settings is None:
@@ -86,6 +88,7 @@ class SystemsReader:
             attempt_timeout_ms=attempt_timeout_ms,
             policy=policy,
             healthcheck_ms=healthcheck_ms,
+            circuit=circuit,
         )
 
     def _adapter(self, value: object) -> type[Adapter]:

@@ -77,12 +77,30 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class CircuitPolicy:
+    """``systems.NAME.circuit``: when attempts stop because the system is away, and how they begin again.
+
+    It opens when ``failures`` (1 to 1000) different actions in a row were not connected, or that many within
+    ``window_ms`` while at least ``ratio`` (0 to 1) of all attempts there failed. It is open for ``pause_ms``, and twice
+    as long each time that a trial fails, at most ``max_pause_ms``. ``trials`` (1 to 100) that go well close it.
+    """
+
+    failures: int = 20
+    ratio: float = 0.5
+    window_ms: int = 30_000
+    pause_ms: int = 5_000
+    max_pause_ms: int = 60_000
+    trials: int = 3
+
+
+@dataclass(frozen=True, slots=True)
 class SystemConfig:
     """``[systems.NAME]``: one external system.
 
     ``settings`` is an instance of the adapter's ``Settings``. ``concurrency`` (1 to 1000) is how many attempts
     may be under way at once; ``attempt_timeout_ms`` is the hard limit on one of them. ``rate`` None is no limit.
     ``healthcheck_ms`` is how long the system may be silent before it is looked after; None where it never is.
+    ``circuit`` None means that attempts go out whatever becomes of them.
     """
 
     name: str
@@ -93,6 +111,7 @@ class SystemConfig:
     attempt_timeout_ms: int = DEFAULT_ATTEMPT_TIMEOUT_MS
     policy: Policy = field(default_factory=Policy)
     healthcheck_ms: int | None = None
+    circuit: CircuitPolicy | None = field(default_factory=CircuitPolicy)
 
 
 @dataclass(frozen=True, slots=True)

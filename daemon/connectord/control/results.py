@@ -118,6 +118,16 @@ class Hastened(Result, frozen=True, kw_only=True):
     count: int
 
 
+class Circuit(Result, frozen=True, kw_only=True):
+    """Whether attempts go to a system: ``open`` while it is taken to be away, ``half_open`` while a few are tried.
+
+    ``next_trial_at`` is when those begin; null where it is not open. A retry by hand goes out all the same.
+    """
+
+    state: Literal["closed", "open", "half_open"]
+    next_trial_at: Time | None
+
+
 class Action(Result, frozen=True, kw_only=True):
     """An action: its info card. ``retry_limit`` is the one to show (rule 10).
 
@@ -160,6 +170,8 @@ class Action(Result, frozen=True, kw_only=True):
     response: Origin | None
     """What brought ``response_data``; null where nothing did, or before that was recorded."""
     connection_error: ConnectionError | None
+    circuit: Circuit | None = None
+    """In ``show``: where it is due and its system's circuit keeps it from being tried."""
     progress: Progress | None
     late_responses: list[LateResponse]
     notifications: list[Notification]
@@ -329,6 +341,10 @@ class System(Result, frozen=True, kw_only=True):
     concurrency: int | None
     retry_limit: int | None
     paused: bool
+    places_allowed: int | None = None
+    """how many attempts may be under way now: 0 while the circuit is open, then more and more up to ``concurrency``"""
+    circuit: Circuit | None = None
+    """null where the system is not configured any more"""
     faults: int = 0
     """how often the adapter itself was at fault since the lane began: as often as it was started anew, has blocked the
     event loop, or forked"""

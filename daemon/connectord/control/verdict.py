@@ -80,12 +80,19 @@ def _of_system(system: r.System, due: Mapping[str, int], now: int, *, serious: b
     match system.health:
         case "failing":
             words = f"cannot be reached: {system.last_error or 'no reason is known'}"
+            if system.circuit is not None and system.circuit.next_trial_at is not None:
+                words += f"; its circuit is open, next trial at {system.circuit.next_trial_at}"
             yield _trouble(name, words, f"connectorctl list --system {name} --retrying", serious=serious)
         case "fault":
             words = f"its adapter is at fault: {system.last_error or 'no reason is known'}"
             yield _trouble(name, words, "connectorctl systems", serious=serious)
         case "not listening":
             yield _trouble(name, f"its adapter does not hear responses: {system.last_error}", "connectorctl systems")
+        case _ if system.circuit is not None and system.circuit.state != "closed":
+            words = (
+                f"its circuit is {system.circuit.state.replace('_', '-')}: {system.last_error or 'no reason is known'}"
+            )
+            yield _trouble(name, words, f"connectorctl list --system {name} --retrying")
         case _ if now - due.get(name, now) > LONG_DUE_MS:
             minutes = (now - due[name]) // 60_000
             words = (

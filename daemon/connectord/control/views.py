@@ -71,6 +71,16 @@ def new_action_view(action: Action, data: dict[str, Any], limit_of: LimitOf) -> 
     return action_view(ActionRecord(action, None, None, msgspec.json.encode(data).decode(), "{}"), limit_of)
 
 
+def with_circuit(view: r.Action, present: Present) -> r.Action:
+    """``view`` with the circuit of its system, where that keeps it from being tried by itself."""
+    lane = present.lane
+    is_due = view.state == "pending" and view.due_at is not None and view.due_at <= rfc3339(present.now)
+    if lane is None or lane.circuit == "closed" or not is_due:
+        return view
+    circuit = r.Circuit(state=lane.circuit, next_trial_at=_time(lane.next_trial_at))
+    return msgspec.structs.replace(view, circuit=circuit)
+
+
 def case_view(case: CaseRecord, limit_of: LimitOf, limit: int) -> r.Case:
     """A case with up to ``limit`` of its actions, the newest first; a record with more has another page."""
     data = msgspec.json.decode(case.data)

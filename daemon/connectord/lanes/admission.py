@@ -2,6 +2,9 @@
 
 Each of the two may use all there is while the other wants nothing. While both want more than there is, polls have a
 quarter, and at least one; attempts, probes among them, have the rest. Where there is but one, they take turns.
+
+Among attempts it is the same: retries may use everything, and while actions that were never tried are due, too, they
+have the share that ``retry.budget`` says, and at least one. The ramp after an outage limits attempts on top of that.
 """
 
 from __future__ import annotations
@@ -13,7 +16,8 @@ from dataclasses import dataclass
 import trio
 
 from connectord.config import Rate
-from connectord.lanes.rate import RateWindow
+from connectord.lanes.ramp import Ramp
+from connectord.lanes.rate import Kind, RateWindow
 
 POLLS_SHARE = 4
 """Polls have one part in so many."""
@@ -39,6 +43,18 @@ def free_for_polls(total: int, attempts: int, polls: int, *, contended: bool, po
     return max(free, 0)
 
 
+def share_of_retries(total: int, budget: float, retries: int, *, retry_came_last: bool) -> int:
+    """How many more retries may begin of ``total`` before those that were never tried; ``retries`` have begun.
+
+    With the whole as their budget retries always come first, and with none of it always last.
+    """
+    if 0 < budget < 1:
+        if total == 1:
+            return 0 if retry_came_last else 1
+        return max(max(int(total * budget), 1) - retries, 0)
+    return max(total - retries, 0) if budget else 0
+
+
 def _polls_share(total: int) -> int:
     return max(total // POLLS_SHARE, 1)
 
@@ -61,18 +77,27 @@ class Admission:
     not need: two who ask at the same time never begin more than there is room for.
     """
 
-    def __init__(self, concurrency: int, rate: Rate | None) -> None:
+    def __init__(self, concurrency: int, rate: Rate | None, retry_budget: float = 0.5) -> None:
+        self.ramp = Ramp()
         self._attempts = _Party()
         self._polls = _Party()
+        self._retries_under_way = 0
         self._polls_came_last = False
+        self._retry_came_last = False
         self._waiting = trio.lowlevel.ParkingLot()
-        self.configure(concurrency, rate)
+        self._window: RateWindow | None = None
+        self.configure(concurrency, rate, retry_budget)
 
-    def configure(self, concurrency: int, rate: Rate | None, *, keep_window: bool = False) -> None:
-        """Go on with other limits; what has begun under the old ones ends. ``keep_window``: the rate is the same."""
+    def configure(self, concurrency: int, rate: Rate | None, retry_budget: float = 0.5) -> None:
+        """Go on with other limits; what has begun under the old ones ends, and counts for the new rate, too."""
         self.concurrency = concurrency
-        if not keep_window:
-            self._window = None if rate is None else RateWindow(rate.count, rate.per_ms / 1000)
+        self._retry_budget = retry_budget
+        if rate is None:
+            self._window = None
+        elif self._window is None:
+            self._window = RateWindow(rate.count, rate.per_ms / 1000)
+        else:
+            self._window.configure(rate.count, rate.per_ms / 1000)
         self.wake()
 
     @property
@@ -83,7 +108,7 @@ class Admission:
     @property
     def rate_used_up(self) -> bool:
         """Whether the rate lets nothing begin just now."""
-        return self._window is not None and sum(self._window.used(trio.current_time())) >= self._window.count
+        return self._window is not None and self._window.used(trio.current_time()) >= self._window.count
 
     def reserve_attempts(self, most: int) -> int:
         """Hold up to ``most`` places for attempts and probes; how many. :meth:`begin_attempts` must follow, if any."""
@@ -91,19 +116,36 @@ class Admission:
         self._attempts.waits = self._attempts.reserved <= 0
         return self._attempts.reserved
 
+    def retries_first(self) -> int:
+        """How many of the places reserved retries may have before actions that were never tried."""
+        allowed = self.ramp.allowed
+        total = self.concurrency if allowed is None else min(allowed, self.concurrency)
+        turn = self._retry_came_last
+        first = share_of_retries(total, self._retry_budget, self._retries_under_way, retry_came_last=turn)
+        if self._window is not None:
+            begun = self._window.used_by("retry", trio.current_time())
+            first = min(first, share_of_retries(self._window.count, self._retry_budget, begun, retry_came_last=turn))
+        return min(first, self._attempts.reserved)
+
     def reserve_polls(self, most: int) -> int:
         """As :meth:`reserve_attempts`, for polls."""
         self._polls.reserved = min(self._free(free_for_polls, self._attempts), most)
         self._polls.waits = self._polls.reserved <= 0
         return self._polls.reserved
 
-    def begin_attempts(self, count: int, *, more_wait: bool) -> None:
-        """So many attempts and probes begin in the places reserved; whether more would if they could."""
+    def begin_attempts(self, count: int, *, retries: int = 0, more_wait: bool) -> None:
+        """So many attempts and probes begin in the places reserved; whether more would if they could.
+
+        Each must say when it really begins: :meth:`note_begin`. ``retries`` of them are retries.
+        """
         self._begin(self._attempts, count, more_wait)
+        self._retries_under_way += retries
         if count:
             self._polls_came_last = False
+            self._retry_came_last = retries > 0
             if self._window is not None:
-                self._window.record(trio.current_time(), attempts=count)
+                self._window.let_in("first", count - retries)
+                self._window.let_in("retry", retries)
 
     def begin_polls(self, count: int, *, more_wait: bool) -> None:
         """As :meth:`begin_attempts`, for polls."""
@@ -111,7 +153,15 @@ class Admission:
         if count:
             self._polls_came_last = True
             if self._window is not None:
-                self._window.record(trio.current_time(), polls=count)
+                self._window.let_in("poll", count)
+
+    def note_begin(self, kind: Kind) -> None:
+        """A call that was let in begins just now."""
+        if self._window is not None:
+            self._window.begin(kind, trio.current_time())
+            if self._waiting:
+                # whoever waits for the rate knows from now on how long
+                self.wake()
 
     def leave_attempts(self) -> None:
         """No attempt wants to begin for now."""
@@ -121,9 +171,10 @@ class Admission:
         """No poll wants to begin for now."""
         self._begin(self._polls, 0, more_wait=False)
 
-    def end_attempt(self) -> None:
+    def end_attempt(self, *, retry: bool = False) -> None:
         """An attempt or a probe has ended."""
         self._attempts.under_way -= 1
+        self._retries_under_way -= retry
         self.wake()
 
     def end_poll(self) -> None:
@@ -148,8 +199,8 @@ class Admission:
         free = free_for(self.concurrency, *under_way, contended=other.waits, polls_came_last=self._polls_came_last)
         if self._window is None:
             return free
-        attempts, polls = self._window.used(trio.current_time())
-        begun = attempts + held[0], polls + held[1]
+        used, polls = self._window.used(trio.current_time()), self._window.used_by("poll", trio.current_time())
+        begun = used - polls + held[0], polls + held[1]
         return min(
             free, free_for(self._window.count, *begun, contended=other.waits, polls_came_last=self._polls_came_last)
         )

@@ -24,8 +24,12 @@ _RESULTS: Mapping[type[on.Event], AttemptResult] = {
 }
 
 
-async def attempt(context: LaneContext, instance: Instance, claimed: ClaimedCall) -> None:
-    """Hand the action over, and report the outcome. A fault of the adapter ends the instance."""
+async def attempt(context: LaneContext, instance: Instance, claimed: ClaimedCall, began_in: int) -> None:
+    """Hand the action over, and report the outcome. A fault of the adapter ends the instance.
+
+    ``began_in`` is the round that the lane's recovery gave it.
+    """
+    context.admission.note_begin(claimed.rate_kind)
     action = claimed.action
     number = action.attempts
 
@@ -34,7 +38,8 @@ async def attempt(context: LaneContext, instance: Instance, claimed: ClaimedCall
 
     def free_place() -> None:
         instance.end_call()
-        context.admission.end_attempt()
+        context.recovery.end(began_in)
+        context.admission.end_attempt(retry=claimed.retry)
 
     call = AdapterCall("trigger", action.id, give_up, free_place)
     context.calls.begin(call)
@@ -51,12 +56,21 @@ async def attempt(context: LaneContext, instance: Instance, claimed: ClaimedCall
         )
         if not call.abandoned:
             context.measures.attempt_seconds.observe(trio.current_time() - call.since)
+            _learn(context, outcome, began_in, call)
             await _report(context, instance, claimed, outcome)
         elif not isinstance(outcome, Trouble):
             # the attempt has failed already; a response counts whenever it comes
             await context.ledger.report(action.id, outcome, f"system:{context.name}")
     finally:
         context.calls.end(call)
+
+
+def _learn(context: LaneContext, outcome: on.Event | Trouble, began_in: int, call: AdapterCall) -> None:
+    """Tell the lane's recovery. A fault of the adapter says nothing of the system."""
+    if not isinstance(outcome, Trouble):
+        context.recovery.reached(began_in)
+    elif not outcome.fault:
+        context.recovery.failed(began_in, call.since, call.action_id, outcome.message)
 
 
 async def _report(context: LaneContext, instance: Instance, claimed: ClaimedCall, outcome: on.Event | Trouble) -> None:

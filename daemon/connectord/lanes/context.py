@@ -16,6 +16,7 @@ from connectord.config import SystemConfig
 from connectord.lanes.admission import Admission
 from connectord.lanes.health import Health
 from connectord.lanes.pulse import Pulse
+from connectord.lanes.recovery import Recovery
 from connectord.lanes.under_way import CallsUnderWay
 from connectord.ledger.ledger import Ledger
 from connectord.ledger.operations import ClaimedCall
@@ -36,6 +37,7 @@ class LaneContext:
     callback_url: Callable[[str], str]
     admission: Admission
     health: Health
+    recovery: Recovery
     paused: bool = False
     reconfigured: trio.Event = field(default_factory=trio.Event)
     """Set, and made anew, when the configuration becomes another one."""
@@ -63,9 +65,9 @@ class LaneContext:
 
     def reconfigure(self, config: SystemConfig) -> None:
         """Go on with another configuration of the same adapter."""
-        same_rate = config.rate == self.config.rate
-        self.config = config
-        self.admission.configure(config.concurrency, config.rate, keep_window=same_rate)
+        before, self.config = self.config, config
+        self.recovery.configure(config.circuit, config.concurrency, other_target=config.settings != before.settings)
+        self.admission.configure(config.concurrency, config.rate, config.policy.retry.budget)
         self.reconfigured.set()
         self.reconfigured = trio.Event()
 

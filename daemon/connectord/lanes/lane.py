@@ -29,9 +29,10 @@ from connectord.lanes.overdue import abandon_overdue
 from connectord.lanes.pauses import Pauses
 from connectord.lanes.polling import Polling
 from connectord.lanes.probing import Probes
+from connectord.lanes.recovery import Recovery, Standing
 from connectord.ledger.ledger import Ledger
 from connectord.lifecycle import events as on
-from connectord.lifecycle.action import Action
+from connectord.lifecycle.action import Action, State
 from connectord.measures import LaneMeasures
 
 log = structlog.get_logger()
@@ -54,6 +55,7 @@ class Lane:
         traceparent: Callable[[Action], str | None] = attrgetter("traceparent"),
     ) -> None:
         self.health = Health(config.name, mask=ledger.mask)
+        admission = Admission(config.concurrency, config.rate, config.policy.retry.budget)
         self._context = LaneContext(
             config,
             adapter_class,
@@ -61,8 +63,9 @@ class Lane:
             clock,
             network,
             callback_url,
-            Admission(config.concurrency, config.rate),
+            admission,
             self.health,
+            Recovery(config.name, config.circuit, config.concurrency, admission.ramp, clock),
             paused,
             measures=LaneMeasures() if measures is None else measures,
             traceparent=traceparent,
@@ -94,6 +97,21 @@ class Lane:
     def free_places(self) -> int:
         """In how many places of ``concurrency`` nothing is under way, polls counted."""
         return self._context.admission.free_places
+
+    @property
+    def circuit(self) -> Standing:
+        """How its circuit stands."""
+        return self._context.recovery.standing
+
+    @property
+    def circuit_openings(self) -> int:
+        """How often its circuit opened, or opened again after trials that failed."""
+        return self._context.recovery.openings
+
+    @property
+    def places_allowed(self) -> int:
+        """How many attempts may be under way now: 0 while the circuit is open, more and more on the ramp after that."""
+        return self._context.recovery.places_allowed
 
     @property
     def given_up(self) -> int:
@@ -145,6 +163,9 @@ class Lane:
 
     def set_paused(self, paused: bool) -> None:
         """Stop claiming, or go on. What is under way ends, and what the system has is polled on."""
+        if not paused:
+            self._context.recovery.close("resumed")
+            self._begin_ramp()
         self._context.paused = paused
         self._context.admission.wake()
         self._claims.alarm.set(0)
@@ -179,6 +200,7 @@ class Lane:
     async def run(self) -> None:
         """Work until stopped or cancelled. Should the lane itself fail, it starts again after a pause."""
         pauses = Pauses()
+        self._begin_ramp()
         while not self._stop.is_set():
             pauses.begin()
             try:
@@ -190,6 +212,9 @@ class Lane:
                 self.health.state, self.health.last_error = "fault", words_of(error)
                 await self._report_interrupted()
                 await self._pause(pauses.next())
+
+    def _begin_ramp(self) -> None:
+        self._context.recovery.begin_ramp(self._context.ledger.counts[self.name, State.PENDING.value])
 
     async def _report_interrupted(self) -> None:
         attempts = self._context.attempts

@@ -86,6 +86,7 @@ class Polling:
 
     async def _poll(self, instance: Instance, claimed: ClaimedCall, scope: trio.CancelScope) -> None:
         context, action = self._context, claimed.action
+        context.admission.note_begin("poll")
         next_at: int | None = 0  # cut off: to be asked again at once, if by somebody else
 
         async def settle(answer: on.Event | Trouble | None) -> int | None:

@@ -25,20 +25,21 @@ class Probes:
         self.under_way: dict[str, trio.CancelScope] = {}
         self._context = context
 
-    def begin(self, instance: Instance, claimed: ClaimedCall, nursery: trio.Nursery) -> None:
+    def begin(self, instance: Instance, claimed: ClaimedCall, nursery: trio.Nursery, began_in: int) -> None:
         """Ask about one action, in a task of its own."""
         self.under_way[claimed.action.id] = trio.CancelScope()
         self._context.measures.probes += 1
         instance.begin_call()
-        nursery.start_soon(self._probe, instance, claimed)
+        nursery.start_soon(self._probe, instance, claimed, began_in)
 
     def cancel_all(self) -> None:
         """Cut off every question; each is asked again when the lane goes on."""
         for scope in self.under_way.values():
             scope.cancel()
 
-    async def _probe(self, instance: Instance, claimed: ClaimedCall) -> None:
+    async def _probe(self, instance: Instance, claimed: ClaimedCall, began_in: int) -> None:
         context, action = self._context, claimed.action
+        context.admission.note_begin(claimed.rate_kind)
         number = action.attempts
 
         async def give_up(message: str) -> None:
@@ -46,7 +47,8 @@ class Probes:
 
         def free_place() -> None:
             instance.end_call()
-            context.admission.end_attempt()
+            context.recovery.end(began_in)
+            context.admission.end_attempt(retry=claimed.retry)
 
         due_at = None
         call = AdapterCall("probe", action.id, give_up, free_place)

@@ -340,9 +340,21 @@ class Ledger:
         except RequestError:
             return None
 
-    async def claim(self, system: str, limit: int, probes_under_way: Collection[str] = ()) -> op.Claims:
-        """Begin up to ``limit`` due attempts or probes; the attempts are on disk when this returns (rule 14)."""
-        return cast("op.Claims", await self.insist(op.Claim(system, limit, probes_under_way)))
+    async def claim(
+        self,
+        system: str,
+        limit: int,
+        probes_under_way: Collection[str] = (),
+        *,
+        retries: int = 0,
+        manual_only: bool = False,
+    ) -> op.Claims:
+        """Begin up to ``limit`` due attempts or probes; the attempts are on disk when this returns (rule 14).
+
+        Retries have up to ``retries`` of them, and what nothing else needs. ``manual_only``: nothing but what people
+        asked for.
+        """
+        return cast("op.Claims", await self.insist(op.Claim(system, limit, probes_under_way, retries, manual_only)))
 
     async def find_polls(self, system: str, limit: int) -> asking.Polls:
         """Up to ``limit`` actions of a system that are due to be polled and are not being polled."""

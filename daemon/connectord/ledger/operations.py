@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -85,12 +85,20 @@ class ClaimedCall:
     case_data: Mapping[str, Any]
     due_at: int | None = None
     """When the action was due, for an attempt or a probe."""
+    retry: bool = False
+    """Whether it was tried before and no person asked for this: such calls have a budget (``retry.budget``)."""
+
+    @property
+    def rate_kind(self) -> Literal["first", "retry"]:
+        """What it counts as in the shares of the lane."""
+        return "retry" if self.retry else "first"
 
     @classmethod
     def of(cls, due: DueAction, action: Action | None = None) -> ClaimedCall:
         """The call for what was due, with the action as it is now, if it has changed since."""
         data, case_data = msgspec.json.decode(due.data), msgspec.json.decode(due.case_data)
-        return cls(due.action if action is None else action, due.owner, data, case_data, due.action.due_at)
+        retry = due.action.attempts > 0 and not due.action.manual
+        return cls(due.action if action is None else action, due.owner, data, case_data, due.action.due_at, retry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +117,20 @@ class Claims:
 class Claim:
     """Begin up to ``limit`` due attempts or probes of a system, besides the probes that are under way.
 
+    Retries have up to ``retries`` of them, and what nothing else needs. ``manual_only``: only what people asked for.
     A probe writes nothing when it begins: one that never ends, because the daemon does, is due again at once.
     """
 
     system: str
     limit: int
     probes_under_way: Collection[str] = ()
+    retries: int = 0
+    manual_only: bool = False
 
     def perform(self, unit: Unit) -> Claims:
         unit.flush()
         attempts, probes = [], []
-        for due in unit.store.due_actions(self.system, unit.now, self.limit, self.probes_under_way):
+        for due in self._due(unit):
             unit.keep(due.action)
             started = unit.apply(due.action.id, on.AttemptStarted(), "scheduler").action
             if started.state is State.ATTEMPTING:
@@ -128,7 +139,13 @@ class Claim:
                 probes.append(ClaimedCall.of(due, started))
         unit.flush()
         besides = [*self.probes_under_way, *(probe.action.id for probe in probes)]
-        return Claims(attempts, probes, unit.store.next_due_at(self.system, besides))
+        return Claims(attempts, probes, unit.store.next_due_at(self.system, besides, manual_only=self.manual_only))
+
+    def _due(self, unit: Unit) -> Sequence[DueAction]:
+        system, besides = self.system, self.probes_under_way
+        if self.manual_only:
+            return unit.store.due_manually(system, unit.now, self.limit, besides)
+        return unit.store.due_actions(system, unit.now, self.limit, besides, retries=self.retries)
 
 
 @dataclass(frozen=True, slots=True)

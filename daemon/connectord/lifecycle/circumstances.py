@@ -6,6 +6,7 @@ All times are whole milliseconds since the epoch, UTC.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from connectord.lifecycle.action import Action
 from connectord.lifecycle.policy import Policy
@@ -74,7 +75,9 @@ class LaneState:
 
     ``health`` is one of ``starting``, ``ok``, ``failing`` and ``fault``. ``in_flight`` of at most ``concurrency``
     attempts are under way; one may take ``attempt_timeout_ms``. ``rate`` is ``(count, milliseconds)``: so many may
-    begin in that time; ``rate_used_up`` says that just now no more of them may.
+    begin in that time; ``rate_used_up`` says that just now no more of them may. ``circuit`` is one of ``closed``,
+    ``open`` and ``half_open``; where it is open trials begin at ``next_trial_at``. ``places_allowed`` is how many
+    attempts may be under way after an outage; None where that is ``concurrency``.
     """
 
     health: str
@@ -84,6 +87,9 @@ class LaneState:
     last_error: str | None = None
     rate: tuple[int, int] | None = None
     rate_used_up: bool = False
+    circuit: Literal["closed", "open", "half_open"] = "closed"
+    next_trial_at: int | None = None
+    places_allowed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

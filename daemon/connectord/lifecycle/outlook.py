@@ -66,6 +66,8 @@ def _to_be_asked(story: Story, present: Present) -> Outlook:
         asked = f"It is asked once {system} is resumed, which {who_text(present.paused_by)} has paused."
     elif until is not None:
         asked = f"It is asked at {format_moment(until, present.now)}."
+    elif present.lane is not None and (away := circuit_text(system, present.lane, present.now)) is not None:
+        asked = f"It is asked after that: it waits for {away}."
     else:
         asked = "It is asked at any moment."
     timeout = format_duration(present.policy.timeout_ms)
@@ -98,10 +100,12 @@ def _turn(action: Action, present: Present) -> tuple[str, str, int | None]:
         return _own_time(action), f"{number} begins by itself at {format_moment(due_at, present.now)}.", due_at
     asked = ", asked for by hand" if action.manual else ""
     due = f"It is due since {format_moment(due_at, present.now)}{asked}"
-    hindrance = None if present.lane is None else _hindrance(system, present.lane)
+    hindrance = None if present.lane is None else _hindrance(action, present.lane, present.now)
     if hindrance is None:
         return f"{due}, and waits for nothing.", f"{number} begins at any moment.", None
-    return f"{due}, and waits for {hindrance}.", f"{number} begins by itself after that.", None
+    until = None if action.manual or present.lane is None else present.lane.next_trial_at
+    begins = f"{number} begins by itself after that."
+    return f"{due}, and waits for {hindrance}.", begins, until
 
 
 def _own_time(action: Action) -> str:
@@ -110,17 +114,37 @@ def _own_time(action: Action) -> str:
     return "It waits for the time of its next automatic try."
 
 
-def _hindrance(system: str, lane: LaneState) -> str | None:
+def _hindrance(action: Action, lane: LaneState, now: int) -> str | None:
+    system = action.system
     if lane.health == "starting":
         return f"the adapter of {system} to be opened"
     if lane.health == "fault":
         fault = "" if lane.last_error is None else f": {quoted(lane.last_error)}"
         return f"the adapter of {system} to be opened afresh after a fault of its own{fault}"
+    if not action.manual and (away := circuit_text(system, lane, now)) is not None:
+        return away
     if lane.in_flight >= lane.concurrency:
         return f"a free place: {lane.in_flight} of {lane.concurrency} attempts in {system} are under way"
     if lane.rate_used_up and lane.rate is not None:
         count, per_ms = lane.rate
         return f"its turn: the rate of {system}, {count} tries in {format_duration(per_ms)}, is used up just now"
+    return None
+
+
+def circuit_text(system: str, lane: LaneState, now: int) -> str | None:
+    """What keeps tries from going out after many could not connect; None where nothing of that kind does."""
+    if lane.circuit == "open":
+        at = now if lane.next_trial_at is None else lane.next_trial_at
+        when = f"at {format_moment(at, now)}" if at > now else "at any moment"
+        error = "" if lane.last_error is None else f" (last: {quoted(lane.last_error)})"
+        return f"{system} to be back: its circuit is open, for many tries failed{error}; the next trial is {when}"
+    if lane.circuit == "half_open":
+        return f"the trials of {system}: its circuit is half-open, and a few tries show whether it is back"
+    if lane.places_allowed is not None and lane.in_flight >= lane.places_allowed < lane.concurrency:
+        return (
+            f"a free place: after an outage of {system} {lane.places_allowed} of {lane.concurrency} tries may be under "
+            "way now, and more while they go well"
+        )
     return None
 
 

@@ -18,7 +18,8 @@ class RetryPolicy:
 
     ``limit`` is how many attempts an action may have in all, 1 or more. The n-th automatic retry comes
     ``delay_ms * factor ** (n - 1)`` after the failure, at most ``max_delay_ms``; ``jitter`` (0 to 1) adds up to
-    that share of it and never takes away.
+    that share of it and never takes away. ``budget`` (0 to 1) is how much of a system's places and rate retries may
+    take while actions that were never tried are due, too; 0 lets them wait for those.
     """
 
     limit: int = 5
@@ -26,6 +27,7 @@ class RetryPolicy:
     factor: float = 2.0
     max_delay_ms: int = 3_600_000
     jitter: float = 0.1
+    budget: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)

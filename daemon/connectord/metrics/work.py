@@ -16,6 +16,8 @@ STATES = ("pending", "attempting", "waiting", "todo", "in_progress")
 LANE_STATES = ("starting", "ok", "failing", "not listening", "fault", "paused")
 """What a lane can be in; a system without a lane is in none of them, and its actions are held."""
 
+CIRCUIT_STATES = ("closed", "open", "half_open")
+
 _SYSTEM = ("system",)
 
 
@@ -169,9 +171,26 @@ def _lanes(sources: Sources) -> Iterator[Metric]:
         ("concurrency", "Calls that may be under way at once.", ((n, e.config.concurrency) for n, e in lanes.items())),
         ("free_places", "Places that nothing is under way in.", ((n, lane.free_places) for n, lane in lanes.items())),
         ("rate_used_up", "1 while the rate lets nothing begin.", ((n, lane.rate_used_up) for n, lane in lanes.items())),
+        ("places_allowed", "Attempts that may be under way now.", ((n, e.places_allowed) for n, e in lanes.items())),
         ("given_up_calls", "Calls that were given up and go on.", ((n, lane.given_up) for n, lane in lanes.items())),
     ):
         yield gauges(f"connectord_lane_{name}", text, _SYSTEM, (((system,), float(value)) for system, value in values))
+    yield gauges(
+        "connectord_lane_circuit",
+        "1 for the state that the circuit is in, 0 for the others.",
+        ("system", "state"),
+        (
+            ((system, state), float(state == lane.circuit.state))
+            for system, lane in lanes.items()
+            for state in CIRCUIT_STATES
+        ),
+    )
+    yield counters(
+        "connectord_lane_circuit_openings",
+        "How often the circuit opened, or opened again after trials that failed.",
+        _SYSTEM,
+        (((system,), lane.circuit_openings) for system, lane in lanes.items()),
+    )
     yield counters(
         "connectord_lane_faults",
         "Faults of the adapter's own since its lane began.",

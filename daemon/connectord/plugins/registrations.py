@@ -19,6 +19,7 @@ RESERVED_NAMES = frozenset(
         "adapter",
         "allocation",
         "attempt_timeout",
+        "circuit",
         "concurrency",
         "healthcheck",
         "heartbeat_extends",

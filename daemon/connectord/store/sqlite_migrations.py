@@ -18,12 +18,19 @@ from connectord.errors import BackupFailed, StateDirectoryUnusable, StoreTooNew
 from connectord.store.sqlite_backup import copy_database, own_as
 
 MIGRATION_SET = "connectord"
-MIGRATIONS = ("0001_initial.sql", "0002_people.sql", "0003_asking.sql", "0004_traces.sql", "0005_upkeep.sql")
+MIGRATIONS = (
+    "0001_initial.sql",
+    "0002_people.sql",
+    "0003_asking.sql",
+    "0004_traces.sql",
+    "0005_upkeep.sql",
+    "0006_turns.sql",
+)
 
 BACKUPS_NAME = "backups"
 BACKUPS_KEPT = 3
 
-# measured on one core: what 0002 to 0005 cost for a row, an index each in the mean
+# measured on one core: what 0002 to 0006 cost for a row, an index each in the mean
 _ROWS_A_SECOND = 400_000
 _BYTES_A_SECOND = 200_000_000
 

@@ -41,6 +41,7 @@ from connectord.store.sqlite_pruning import due, retention_record
 from connectord.store.sqlite_rows import (
     ACTION_WIDTH,
     LIVE_PAGE,
+    NEXT_DUE,
     SELECT_ACTION,
     SELECT_CONFIG,
     action_from,
@@ -89,17 +90,12 @@ _CLOSED_BY_LIMIT = (
 )
 _RETRYING = "a.state = 'pending' AND a.attempts > 0"
 _OF_PEOPLE = "a.state IN ('todo', 'in_progress')"
-_NEXT_DUE = "SELECT min(due_at) FROM actions INDEXED BY actions_due WHERE state = 'pending' AND system = ?"
 _OLDEST = (
-    "SELECT submitted_at FROM actions INDEXED BY actions_live "
-    "WHERE state = ? AND state <> 'closed' ORDER BY id LIMIT 1"
+    "SELECT submitted_at FROM actions INDEXED BY actions_live WHERE state = ? AND state <> 'closed' ORDER BY id LIMIT 1"
 )
 _PEOPLE_COUNTS = (
     "SELECT queue, user, state, count(*), min(todo_at) FROM actions INDEXED BY actions_people "
     "WHERE state IN ('todo', 'in_progress') GROUP BY queue, user, state"
-)
-_FIRST_DUE = (
-    "SELECT due_at FROM actions INDEXED BY actions_due WHERE state = 'pending' AND system = ? ORDER BY due_at LIMIT 1"
 )
 # the first deadlines, in the order of the index; min() takes the row's number along with it
 _WAITING_SINCE = (
@@ -325,13 +321,14 @@ class SqliteReader:
         return [PeopleCount(*row) for row in self._all(_PEOPLE_COUNTS)]
 
     def backlog_ages(self, pending: Collection[str]) -> BacklogAges:
-        due = {system: row[0] for system in pending for row in self._all(_FIRST_DUE, system)}
+        first_due = {system: self._all(NEXT_DUE, system)[0][0] for system in pending}
+        due = {system: at for system, at in first_due.items() if at is not None}
         waiting = {system: since for system, since in self._all(_WAITING_SINCE) if since is not None}
         return BacklogAges(due, waiting)
 
     def glance(self, systems: Sequence[str]) -> Glance:
         oldest = {state.value: self._all(_OLDEST, state.value) for state in State if state is not State.CLOSED}
-        due = {system: self._all(_NEXT_DUE, system)[0][0] for system in systems}
+        due = {system: self._all(NEXT_DUE, system)[0][0] for system in systems}
         try:
             sizes = self._sizes(self._path)
         except OSError as error:

@@ -49,6 +49,27 @@ LIVE_PAGE = (
     "WHERE a.state = ? AND a.state <> 'closed' AND a.id > ? ORDER BY a.id LIMIT ?"
 )
 
+MANUAL_TURN, FIRST_TURN, RETRY_TURN = 0, 1, 2
+"""Whose turn it is among what is due: what a person asked for, what was never tried, retries; as actions_due has it."""
+
+
+def in_turn(turn: int) -> str:
+    """The condition of one turn, in the very words of the index: SQLite compares expressions, not what they mean."""
+    return f"CASE WHEN a.manual THEN 0 WHEN a.attempts = 0 THEN 1 ELSE 2 END = {turn}"
+
+
+def next_due(*turns: int, besides: str = "") -> str:
+    """When the first pending action of ``?1`` in one of ``turns`` is due, by a step into the index for each."""
+    steps = (
+        "SELECT * FROM (SELECT a.due_at FROM actions a INDEXED BY actions_due "  # noqa: S608
+        f"WHERE a.state = 'pending' AND a.system = ?1 AND {in_turn(turn)} {besides}ORDER BY a.due_at LIMIT 1)"
+        for turn in turns
+    )
+    return f"SELECT min(due_at) FROM ({' UNION ALL '.join(steps)})"  # noqa: S608
+
+
+NEXT_DUE = next_due(MANUAL_TURN, FIRST_TURN, RETRY_TURN)
+
 
 def action_from(row: Sequence[Any]) -> Action:
     """The action in the first columns of ``row``, selected as :data:`SELECT_ACTION`."""

@@ -30,15 +30,21 @@ from connectord.store.sqlite_pruning import prune
 from connectord.store.sqlite_rows import (
     ACTION_WIDTH,
     ASKING_COLUMNS,
+    FIRST_TURN,
     INSERTED_COLUMNS,
     LIVE_PAGE,
+    MANUAL_TURN,
     MUTABLE_COLUMNS,
+    NEXT_DUE,
+    RETRY_TURN,
     SELECT_ACTION,
     SELECT_CONFIG,
     action_from,
     asking_values,
+    in_turn,
     inserted_values,
     mutable_values,
+    next_due,
 )
 
 LATE_RESPONSES_KEPT = 100
@@ -57,16 +63,36 @@ _LOAD_RECORD = f"SELECT {SELECT_ACTION}, a.key, a.rerun_of, a.data, a.response_d
 # Without INDEXED BY and without ANALYZE, SQLite may take another index and sort: seconds at millions of rows.
 _DUE_COLUMNS = f"{SELECT_ACTION}, coalesce(c.owner, a.owner), a.data, coalesce(c.data, '{{}}')"
 _BESIDES = "NOT IN (SELECT value FROM json_each(?))"
-_DUE_ACTIONS = (
-    f"SELECT {_DUE_COLUMNS} FROM actions a INDEXED BY actions_due LEFT JOIN cases c ON c.id = a.case_id "  # noqa: S608
-    "WHERE a.state = 'pending' AND a.system = ? AND a.due_at <= ? ORDER BY a.due_at LIMIT ?"
-)
-_DUE_ACTIONS_BESIDES = _DUE_ACTIONS.replace("ORDER BY", f"AND a.id {_BESIDES} ORDER BY")
-_NEXT_DUE = "SELECT min(due_at) FROM actions INDEXED BY actions_due WHERE state = 'pending' AND system = ?"
-_NEXT_DUE_BESIDES = (
-    "SELECT due_at FROM actions INDEXED BY actions_due "  # noqa: S608
-    f"WHERE state = 'pending' AND system = ? AND id {_BESIDES} ORDER BY due_at LIMIT 1"
-)
+_BESIDES_THOSE = "AND a.id NOT IN (SELECT value FROM json_each(?5)) "
+
+
+def _due_in(turn: int, limit: str, besides: str) -> str:
+    return (
+        f"SELECT * FROM (SELECT {_DUE_COLUMNS} FROM actions a INDEXED BY actions_due "  # noqa: S608
+        f"LEFT JOIN cases c ON c.id = a.case_id WHERE a.state = 'pending' AND a.system = ?1 AND {in_turn(turn)} "
+        f"AND a.due_at <= ?2 {besides}ORDER BY a.due_at LIMIT {limit})"
+    )
+
+
+def _due_actions(besides: str = "") -> str:
+    # SQLite takes one after the other and stops at the last limit: what is not needed costs a step into the index
+    turns = (
+        _due_in(MANUAL_TURN, "?3", besides),
+        _due_in(RETRY_TURN, "?4", besides),
+        _due_in(FIRST_TURN, "?3", besides),
+        _due_in(RETRY_TURN, "?3 OFFSET ?4", besides),
+    )
+    return f"{' UNION ALL '.join(turns)} LIMIT ?3"
+
+
+_DUE_ACTIONS = _due_actions()
+_DUE_ACTIONS_BESIDES = _due_actions(_BESIDES_THOSE)
+_DUE_MANUALLY = _due_in(MANUAL_TURN, "?3", "")
+_DUE_MANUALLY_BESIDES = _due_in(MANUAL_TURN, "?3", _BESIDES_THOSE.replace("?5", "?4"))
+_BESIDES_SECOND = _BESIDES_THOSE.replace("?5", "?2")
+_NEXT_DUE_BESIDES = next_due(MANUAL_TURN, FIRST_TURN, RETRY_TURN, besides=_BESIDES_SECOND)
+_NEXT_DUE_MANUALLY = next_due(MANUAL_TURN)
+_NEXT_DUE_MANUALLY_BESIDES = next_due(MANUAL_TURN, besides=_BESIDES_SECOND)
 _DUE_POLLS = (
     f"SELECT {_DUE_COLUMNS} FROM actions a INDEXED BY actions_poll LEFT JOIN cases c ON c.id = a.case_id "  # noqa: S608
     "WHERE a.next_poll_at IS NOT NULL AND a.system = ? AND a.next_poll_at <= ? AND a.deadline > ? "
@@ -290,17 +316,27 @@ class SqliteWriter:
         row = self._one("SELECT id, payload_digest FROM actions WHERE system = ? AND key = ?", system, key)
         return None if row is None else KeyHolder(row[0], row[1])
 
-    def due_actions(self, system: str, now: int, limit: int, besides: Collection[str] = ()) -> Sequence[DueAction]:
+    def due_actions(
+        self, system: str, now: int, limit: int, besides: Collection[str] = (), *, retries: int = 0
+    ) -> Sequence[DueAction]:
         if besides:
-            rows = self._all(_DUE_ACTIONS_BESIDES, system, now, _id_list(besides), limit)
+            rows = self._all(_DUE_ACTIONS_BESIDES, system, now, limit, retries, _id_list(besides))
         else:
-            rows = self._all(_DUE_ACTIONS, system, now, limit)
+            rows = self._all(_DUE_ACTIONS, system, now, limit, retries)
         return [DueAction(action_from(row), *row[ACTION_WIDTH:]) for row in rows]
 
-    def next_due_at(self, system: str, besides: Collection[str] = ()) -> int | None:
+    def due_manually(self, system: str, now: int, limit: int, besides: Collection[str] = ()) -> Sequence[DueAction]:
         if besides:
-            return self._value(_NEXT_DUE_BESIDES, system, _id_list(besides))
-        return self._value(_NEXT_DUE, system)
+            rows = self._all(_DUE_MANUALLY_BESIDES, system, now, limit, _id_list(besides))
+        else:
+            rows = self._all(_DUE_MANUALLY, system, now, limit)
+        return [DueAction(action_from(row), *row[ACTION_WIDTH:]) for row in rows]
+
+    def next_due_at(self, system: str, besides: Collection[str] = (), *, manual_only: bool = False) -> int | None:
+        if besides:
+            question = _NEXT_DUE_MANUALLY_BESIDES if manual_only else _NEXT_DUE_BESIDES
+            return self._value(question, system, _id_list(besides))
+        return self._value(_NEXT_DUE_MANUALLY if manual_only else NEXT_DUE, system)
 
     def due_polls(self, system: str, now: int, limit: int, besides: Collection[str]) -> Sequence[DueAction]:
         rows = self._all(_DUE_POLLS, system, now, now, _id_list(besides), limit)

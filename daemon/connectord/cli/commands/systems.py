@@ -39,7 +39,7 @@ def pause(system: str, as_json: bool) -> None:
 @command("resume", "resume billing")
 @click.argument("system", shell_complete=candidates.systems)
 def resume(system: str, as_json: bool) -> None:
-    """Go on sending to a system."""
+    """Go on sending to a system; closes its circuit, if that is open."""
     call("resume", {"system": system}, as_json, lambda _: f"{rendering.clean(system)} goes on")
 
 

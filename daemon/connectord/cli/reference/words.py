@@ -21,6 +21,10 @@ _RETRY = {
     "factor": Words("How much longer each further retry takes.", "3"),
     "max_delay": Words("But never longer than this.", '"30m"'),
     "jitter": Words("Which part of the delay is added at random, at most; 0.1 adds up to 10 %.", "0.2"),
+    "budget": Words(
+        "Which part of a system's places and rate retries may take while new actions are due, too; 0 lets them wait.",
+        "0.3",
+    ),
 }
 _TARGET = {
     "queue": Words("The queue that it goes to.", '"late-answers"', "a name of at most 200 characters"),
@@ -118,6 +122,17 @@ WORDS: dict[str, Words] = {
         f"systems.NAME.retry.{key}": Words(words.meaning, words.example, words.takes, "as [retry] has it")
         for key, words in _RETRY.items()
     },
+    "systems.NAME.circuit.failures": Words(
+        "So many different actions in a row that could not connect open the circuit: no attempt is made and none is "
+        "counted until trials show that the system is back. circuit = false switches it off.", "20",
+    ),
+    "systems.NAME.circuit.ratio": Words(
+        "So many within the window open it, too, where at least this part of all attempts there failed.", "0.5"
+    ),
+    "systems.NAME.circuit.window": Words("Over how long that is counted.", '"30s"'),
+    "systems.NAME.circuit.pause": Words("How long it is open before the first trial.", '"5s"'),
+    "systems.NAME.circuit.max_pause": Words("The pause doubles with each trial that fails, up to this.", '"1m"'),
+    "systems.NAME.circuit.trials": Words("So many trials that go well close it.", "3"),
     **{f"systems.NAME.allocation.{key}": words for key, words in _TARGET.items()},
     "systems.NAME.poll.interval": Words("How long after the system took the action it is asked first.", '"10s"'),
     "systems.NAME.poll.factor": Words("How much longer it is until each further question.", "2"),

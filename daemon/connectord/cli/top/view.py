@@ -234,16 +234,15 @@ def _system_row(system: Record) -> list[Text]:
     paused = bool(system.get("paused"))
     name = "paused" if paused else system.get("state")
     style = {"running": "green", "paused": "yellow"}.get(str(name), "red")
-    flight = f"{rendering.clean(system.get('in_flight'))}/{rendering.clean(system.get('concurrency'))}"
     error = system.get("last_error")
     return [
         _cell(system.get("name")),
         _cell(name, style),
-        _cell(system.get("health")),
+        _cell(rendering.health_text(system)),
         _cell(system.get("pending")),
         _cell(system.get("waiting")),
         _cell(system.get("todo"), "yellow" if system.get("todo") else ""),
-        Text(flight),
+        Text(rendering.flight_text(system)),
         _cell(system.get("retry_limit")),
         _cell("" if error is None else error, "red"),
     ]

@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from connectord.control import params as p
 from connectord.control import results as r
 from connectord.control.methods.base import Call, Caller, MethodGroup, Notify
-from connectord.control.views import action_view, attempt_view, explanation_view, history_view, new_action_view
+from connectord.control.views import (
+    action_view,
+    attempt_view,
+    explanation_view,
+    history_view,
+    new_action_view,
+    with_circuit,
+)
 from connectord.errors import InvalidRequest, NotFound, Refused
 from connectord.ledger.submission import Submission
 from connectord.lifecycle import events as on
@@ -93,7 +100,8 @@ class ActionMethods(MethodGroup):
         )
 
     async def _show(self, params: p.ById, caller: Caller, notify: Notify) -> r.Action:
-        return (await self._views([params.id]))[0]
+        view = (await self._views([params.id]))[0]
+        return with_circuit(view, self._services.present(view.system))
 
     async def _why(self, params: p.ById, caller: Caller, notify: Notify) -> r.Explanation:
         story = await self._services.read(lambda store: store.story(params.id))
