@@ -61,28 +61,34 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
         (
             f"{LEDGER}._commit",
-            "    self._tell(consequences)\n",
+            "    self._tell(consequences)\n    for request, (result, refusal) in zip(batch, outcomes, strict=True):\n",
             (
+                "    early = []\n"
                 "    if self._claimed:\n"
+                "        early = [each for each in batch if isinstance(each.operation, op.Claim)]\n"
                 "        for request, (result, refusal) in zip(batch, outcomes, strict=True):\n"
-                "            if isinstance(request.operation, op.Claim):\n"
+                "            if request in early:\n"
                 "                request.finish(result, refusal)\n"
                 "        await self._executor.run(self._store.commit)\n"
                 "    self._tell(consequences)\n"
+                "    for request, (result, refusal) in zip(batch, outcomes, strict=True):\n"
+                "        if request in early:\n"
+                "            continue\n"
             ),
         ),
-        seed=0,
     ),
     _mutant(
         "a callback is answered before its commit",
         (
             "connectord.callback_handler:CallbackTaker.handle_callback",
-            'transition = await self._ledger.apply(action_id, response_event(response, "read_callback()"), "callback")',
+            "transition = await self._ledger.apply(action_id, ",
             (
-                "from connectord.ledger.ledger import _Request, op\n"
-                '    event = response_event(response, "read_callback()")\n'
-                '    self._ledger._send.send_nowait(_Request(op.Apply(action_id, event, "callback")))\n'
-                "    return CallbackAnswer.TAKEN"
+                "from types import SimpleNamespace\n"
+                "    from connectord.ledger import ledger\n"
+                "    def take_later(action_id, event, who):\n"
+                "        self._ledger._send.send_nowait(ledger._Request(ledger.op.Apply(action_id, event, who)))\n"
+                "        return SimpleNamespace(late=False)\n"
+                "    transition = take_later(action_id, "
             ),
         ),
         seed=0,
@@ -179,7 +185,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "no recovery at all",
-        (f"{DAEMON}._run_services", "interrupted = await self.ledger.recover()", "interrupted = 0"),
+        (f"{DAEMON}._run_services", "await self.ledger.recover()", "0"),
         seed=4,
     ),
     _mutant(

@@ -64,6 +64,8 @@ class Rules:
         self._shape_of = shape_of
         self._blame = blame
         self._wish = wish
+        self.clock_went_back = False
+        """The wall clock was set back: what it had pushed into the future may be brought nearer."""
         self._stories: dict[str, _Story] = {}
         self._last_seq = 0
         self._version = 0
@@ -245,6 +247,8 @@ class Rules:
         if was.state == now.state == "closed":
             changed = [name for name, a, b in zip(ActionRow._fields, was, now, strict=True) if a != b]
             self._blame("one terminal outcome", f"{now.id} is closed, and {', '.join(changed)} changed")
+        if self._is_brought_nearer(was, now):
+            return
         if was.state == now.state == "waiting" and was.deadline != now.deadline and not self._is_extended(now):
             self._blame("rule 11: a reload leaves the timer", f"{now.id}: {was.deadline} -> {now.deadline}")
         if was.state == now.state == "pending" and not rows and was.due_at != now.due_at and not now.probe:
@@ -253,6 +257,12 @@ class Rules:
             self._blame("rule 4: allocated", f"{now.id} is nobody's")
         if was.state != now.state and now.state == "todo" and now.reason is None:
             self._blame("rules 3 and 4", f"{now.id} is To Do without a reason")
+
+    def _is_brought_nearer(self, was: ActionRow, now: ActionRow) -> bool:
+        if not self.clock_went_back or was.state != now.state:
+            return False
+        moved = [(was.deadline, now.deadline), (was.due_at, now.due_at)]
+        return any(before is not None and after is not None and after < before for before, after in moved)
 
     def _is_extended(self, now: ActionRow) -> bool:
         """Rule 21: whether a heartbeat has started the clock again, as the newest or the last configuration says."""

@@ -100,6 +100,8 @@ class World:
     def jump(self, seconds: int) -> None:
         """Set the wall clock forward or back."""
         self.clock.offset_ms += seconds * 1000
+        if seconds < 0:
+            self.observer.rules.clock_went_back = True
         self._latest_offset_ms = max(self._latest_offset_ms, self.clock.offset_ms)
         self.trace.note("the clock jumps", seconds)
 
