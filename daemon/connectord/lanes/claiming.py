@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import trio
 
+from connectord.errors import StoreFull
 from connectord.lanes.attempting import attempt
 from connectord.lanes.context import LaneContext
 from connectord.lanes.instances import Instance
 from connectord.lanes.probing import Probes
+from connectord.ledger import operations as op
+from connectord.ledger.standing import StandingClaim
 
 CLAIM_LIMIT = 64
 
@@ -26,19 +31,49 @@ class Claims:
         try:
             while not instance.ended:
                 self._context.pulse.beat()
-                if self._context.paused:
-                    admission.leave_attempts()
-                elif places := admission.reserve_attempts(CLAIM_LIMIT):
+                if places := self._reserve():
                     await self._claim(instance, nursery, places)
-                    continue
-                await instance.wait(admission.wait)
+                else:
+                    await instance.wait(admission.wait)
         finally:
             admission.leave_attempts()
+
+    def _reserve(self) -> int:
+        """Hold places for what may begin now; how many. :meth:`_begin` must follow, if any."""
+        if self._context.paused:
+            self._context.admission.leave_attempts()
+            return 0
+        return self._context.admission.reserve_attempts(CLAIM_LIMIT)
 
     async def _claim(self, instance: Instance, nursery: trio.Nursery, places: int) -> None:
         # never cut off by the end of the instance: what is claimed is on disk, and must begin
         context = self._context
         claims = await context.ledger.claim(context.name, places, tuple(self._probes.under_way))
+        while self._begin(claims, instance, nursery) < places:
+            # nothing more was due; where every place was taken, more may be
+            standing = StandingClaim(partial(self._claim_for_submission, instance))
+            with context.ledger.standing_claim(context.name, standing):
+                await instance.wait(partial(standing.wait, self.alarm.wait))
+            if standing.answer is None:
+                return
+            places = context.admission.reserved_attempts
+            try:
+                claims = await standing.answer()
+            except StoreFull:  # nothing was submitted either
+                context.admission.leave_attempts()
+                return
+            if standing.condition_came:
+                self._begin(claims, instance, nursery)
+                return
+
+    def _claim_for_submission(self, instance: Instance) -> op.Claim | None:
+        if instance.ended or not (places := self._reserve()):
+            return None
+        return op.Claim(self._context.name, places, tuple(self._probes.under_way))
+
+    def _begin(self, claims: op.Claims, instance: Instance, nursery: trio.Nursery) -> int:
+        """Begin what was claimed; how many attempts and probes that were."""
+        context = self._context
         now = context.clock.now_ms()
         for claimed in claims.attempts:
             if claimed.due_at is not None:
@@ -53,6 +88,4 @@ class Claims:
         more = claims.next_due_at is not None and claims.next_due_at <= now
         context.admission.begin_attempts(begun, more_wait=more)
         self.alarm.set(claims.next_due_at)
-        if begun < places:
-            # nothing more was due; where every place was taken, more may be
-            await instance.wait(self.alarm.wait)
+        return begun

@@ -202,6 +202,10 @@ class Unit:
             )
         return digest, known[0]
 
+    def looked_for_due(self, system: str) -> None:
+        """Note that the lane of ``system`` hears from its own claim what is due so far, and needs no alarm for it."""
+        self.consequences.due.pop(system, None)
+
     def settled(self, delivered: int) -> None:
         """Note that nothing is left to do for so many notifications, now that the store has it."""
         self.consequences.delivered += delivered
