@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,11 +10,11 @@ from pathlib import Path
 
 import connectord_schema
 import pytest
-from connectord.lifecycle.action import Action, Reason, Resolution, State
+from connectord.lifecycle.action import Action, Reason, Resolution, State, changed_fields
 from connectord.store import sqlite_writer
 from connectord.store.base import NewAction, WriteSet
 from connectord.store.sqlite_connection import open_writer
-from connectord.store.sqlite_rows import ASKING_COLUMNS, MUTABLE_COLUMNS
+from connectord.store.sqlite_rows import update_of
 from connectord.store.sqlite_writer import SqliteWriter
 
 NOW = 1_764_000_000_000
@@ -28,14 +29,9 @@ def store(tmp_path: Path) -> Iterator[SqliteWriter]:
 
 def put(store: SqliteWriter, *actions: Action) -> None:
     # as the ledger does: a new action has none of what polls and probes change
-    store.write(
-        WriteSet(
-            inserted=[
-                NewAction(replace(each, next_poll_at=None, reference=None, probe=False), "{}") for each in actions
-            ],
-            asked={each.id: each for each in actions},
-        )
-    )
+    new = [replace(each, next_poll_at=None, reference=None, probe=False, ask_step=0) for each in actions]
+    updated = {each.id: (before, each) for before, each in zip(new, actions, strict=True)}
+    store.write(WriteSet(inserted=[NewAction(each, "{}") for each in new], updated=updated))
 
 
 def waiting(name: str, **changes: object) -> Action:
@@ -125,18 +121,27 @@ def test_the_index_holds_only_what_is_waiting_and_polled(store: SqliteWriter) ->
         for each in actions
     ]
     todo = [replace(each, state=State.TODO, reason=Reason.TIMEOUT, resolution=None) for each in closed[:5]]
-    decided = {each.id: each for each in (*todo, *closed[5:])}
-    store.write(WriteSet(updated=decided, asked=decided))
+    decided = zip(actions, (*todo, *closed[5:]), strict=True)
+    store.write(WriteSet(updated={before.id: (before, after) for before, after in decided}))
     assert _indexed(store) == 0
 
 
-def test_a_plain_update_does_not_touch_the_index(store: SqliteWriter) -> None:
-    assert not {*MUTABLE_COLUMNS} & {"system", *ASKING_COLUMNS}
-    statement = sqlite_writer._UPDATE_ACTION
-    program = store._connection.execute(f"EXPLAIN {statement}", (None,) * statement.count("?")).fetchall()
+def test_an_action_that_is_not_polled_does_not_touch_the_index(store: SqliteWriter) -> None:
+    new = Action("a", "sys", NOW, due_at=NOW, scheduled_at=NOW)
+    attempting = replace(new, state=State.ATTEMPTING, attempts=1, due_at=None)
+    taken = replace(attempting, state=State.WAITING, deadline=NOW + 1, scheduled_at=None)
+    closed = replace(taken, state=State.CLOSED, resolution=Resolution.DONE_SUCCESSFULLY, deadline=None, closed_at=NOW)
     root = store._connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'actions_poll'").fetchone()[0]
+    for before, after in itertools.pairwise((new, attempting, taken, closed)):
+        assert not _opens(store, root, before, after)
+    assert _opens(store, root, taken, replace(taken, next_poll_at=NOW))
+
+
+def _opens(store: SqliteWriter, root: int, before: Action, after: Action) -> bool:
+    statement, _ = update_of(changed_fields(before, after))
+    program = store._connection.execute(f"EXPLAIN {statement}", (None,) * statement.count("?")).fetchall()
     # columns of EXPLAIN: address, opcode, p1, p2 (the root page of what is opened), ...
-    assert root not in {row[3] for row in program if row[1].startswith("Open")}
+    return root in {row[3] for row in program if row[1].startswith("Open")}
 
 
 def test_a_database_of_before_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

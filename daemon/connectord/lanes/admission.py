@@ -106,6 +106,11 @@ class Admission:
         return max(self.concurrency - self._attempts.under_way - self._polls.under_way, 0)
 
     @property
+    def reserved_attempts(self) -> int:
+        """How many places are held for attempts and probes, until what is due is known."""
+        return self._attempts.reserved
+
+    @property
     def rate_used_up(self) -> bool:
         """Whether the rate lets nothing begin just now."""
         return self._window is not None and self._window.used(trio.current_time()) >= self._window.count

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import trio
 
+from connectord.errors import StoreFull
 from connectord.lanes.attempting import attempt
 from connectord.lanes.context import LaneContext
 from connectord.lanes.instances import Instance
 from connectord.lanes.probing import Probes
+from connectord.ledger import operations as op
+from connectord.ledger.standing import StandingClaim
 
 CLAIM_LIMIT = 64
 
@@ -25,33 +29,77 @@ class Claims:
 
     async def run(self, instance: Instance, nursery: trio.Nursery) -> None:
         """Claim until the instance has ended. What begins goes on in ``nursery``."""
-        context, admission = self._context, self._context.admission
+        admission = self._context.admission
         try:
             while not instance.ended:
-                context.pulse.beat()
-                if context.paused:
-                    admission.leave_attempts()
+                self._context.pulse.beat()
+                claim = self._reserve()
+                if claim is None:
+                    await instance.wait(admission.wait)
                 else:
-                    room = context.recovery.room()
-                    # what a person asks for does not wait for the system to be well again
-                    manual_only = room == 0
-                    if places := admission.reserve_attempts(min(room or CLAIM_LIMIT, CLAIM_LIMIT)):
-                        await self._claim(instance, nursery, places, manual_only=manual_only)
-                        continue
-                await instance.wait(admission.wait)
+                    await self._claim(instance, nursery, claim)
         finally:
             admission.leave_attempts()
 
-    async def _claim(self, instance: Instance, nursery: trio.Nursery, places: int, *, manual_only: bool) -> None:
-        # never cut off by the end of the instance: what is claimed is on disk, and must begin
-        context = self._context
-        claims = await context.ledger.claim(
+    def _reserve(self) -> op.Claim | None:
+        """Hold places for what may begin now; the claim for them, if there are any. :meth:`_begin` must follow."""
+        context, admission = self._context, self._context.admission
+        if context.paused:
+            admission.leave_attempts()
+            return None
+        room = context.recovery.room()
+        places = admission.reserve_attempts(min(room or CLAIM_LIMIT, CLAIM_LIMIT))
+        if not places:
+            return None
+        return op.Claim(
             context.name,
             places,
             tuple(self._probes.under_way),
-            retries=context.admission.retries_first(),
-            manual_only=manual_only,
+            retries=admission.retries_first(),
+            # what a person asks for does not wait for the system to be well again
+            manual_only=room == 0,
         )
+
+    async def _claim(self, instance: Instance, nursery: trio.Nursery, claim: op.Claim) -> None:
+        # never cut off by the end of the instance: what is claimed is on disk, and must begin
+        context = self._context
+        claims = await context.ledger.claim(
+            claim.system,
+            claim.limit,
+            claim.probes_under_way,
+            retries=claim.retries,
+            manual_only=claim.manual_only,
+        )
+        while self._begin(claim, claims, instance, nursery) < claim.limit:
+            if claim.manual_only:
+                await instance.wait(self._something_else)
+                return
+            # nothing more was due; where every place was taken, more may be
+            reserved: list[op.Claim] = []
+            standing = StandingClaim(partial(self._reserve_for_submission, instance, reserved))
+            with context.ledger.standing_claim(context.name, standing):
+                await instance.wait(partial(standing.wait, self.alarm.wait))
+            if standing.answer is None:
+                return
+            (claim,) = reserved
+            try:
+                claims = await standing.answer()
+            except StoreFull:  # nothing was submitted either
+                context.admission.leave_attempts()
+                return
+            if standing.condition_came:
+                self._begin(claim, claims, instance, nursery)
+                return
+
+    def _reserve_for_submission(self, instance: Instance, reserved: list[op.Claim]) -> op.Claim | None:
+        claim = None if instance.ended else self._reserve()
+        if claim is not None:
+            reserved.append(claim)
+        return claim
+
+    def _begin(self, claim: op.Claim, claims: op.Claims, instance: Instance, nursery: trio.Nursery) -> int:
+        """Begin what was claimed; how many attempts and probes that were."""
+        context = self._context
         now = context.clock.now_ms()
         begun, retries = len(claims.attempts), sum(claimed.retry for claimed in claims.attempts)
         began_in = context.recovery.begin(begun)
@@ -70,13 +118,9 @@ class Claims:
         more = claims.next_due_at is not None and claims.next_due_at <= now
         context.admission.begin_attempts(begun, retries=retries, more_wait=more)
         self.alarm.set(claims.next_due_at)
-        if manual_only:
-            await instance.wait(self._something_else)
-        elif begun < places:
-            # nothing more was due; where every place was taken, more may be
-            if not more:
-                context.recovery.drained()
-            await instance.wait(self.alarm.wait)
+        if begun < claim.limit and not more and not claim.manual_only:
+            context.recovery.drained()
+        return begun
 
     async def _something_else(self) -> None:
         """Wait until something is due, an attempt on the ramp has ended, or trials may begin."""

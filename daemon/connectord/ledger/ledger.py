@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any, cast
 
@@ -26,6 +27,7 @@ from connectord.ledger.ids import IdSource
 from connectord.ledger.masking import Mask, masked
 from connectord.ledger.policies import PolicyBook
 from connectord.ledger.polled import PolledActions
+from connectord.ledger.standing import StandingClaim
 from connectord.ledger.submission import Submission
 from connectord.ledger.unit import Consequences, Unit
 from connectord.ledger.watchers import Watchers
@@ -111,6 +113,7 @@ class Ledger:
         self._clock_went_back = trio.Event()
         self._lane_alarms: dict[str, Alarm] = {}
         self._polled: dict[str, PolledActions] = {}
+        self._standing: dict[str, StandingClaim] = {}
         self.deadline_alarm = Alarm(clock)
         self.outbox_alarm = Alarm(clock)
         self.watchers = Watchers(self._last_seq)
@@ -159,7 +162,21 @@ class Ledger:
             if self._clock_watch.went_back():
                 self._clock_went_back.set()
             with trio.CancelScope(shield=True):
-                await self._commit(batch)
+                await self._commit(batch + self._standing_claims(batch))
+
+    def _standing_claims(self, batch: Sequence[_Request]) -> list[_Request]:
+        """The claims that lanes have left here for what the batch submits; they come last in it."""
+        claims: list[_Request] = []
+        for request in batch if self._standing else ():
+            if not isinstance(request.operation, op.Submit):
+                continue
+            for submission in request.operation.submissions:
+                standing = self._standing.get(submission.system) if submission.due_at is None else None
+                if standing is not None and (claim := standing.reserve()) is not None:
+                    del self._standing[submission.system]
+                    claims.append(_Request(claim))
+                    standing.make(claims[-1].answer)
+        return claims
 
     async def _commit(self, batch: Sequence[_Request]) -> None:
         began_at = self.commit_began_at = trio.current_time()
@@ -355,6 +372,19 @@ class Ledger:
         asked for.
         """
         return cast("op.Claims", await self.insist(op.Claim(system, limit, probes_under_way, retries, manual_only)))
+
+    @contextmanager
+    def standing_claim(self, system: str, standing: StandingClaim) -> Iterator[None]:
+        """Within the block, a submission for ``system`` makes the claim, as :meth:`claim` would, in its own batch.
+
+        Once made it has to be answered for, also after the block: its attempts are on disk then, and must begin.
+        """
+        self._standing[system] = standing
+        try:
+            yield
+        finally:
+            if self._standing.get(system) is standing:
+                del self._standing[system]
 
     async def find_polls(self, system: str, limit: int) -> asking.Polls:
         """Up to ``limit`` actions of a system that are due to be polled and are not being polled."""

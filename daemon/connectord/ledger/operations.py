@@ -138,6 +138,7 @@ class Claim:
             elif started.state is State.PENDING:
                 probes.append(ClaimedCall.of(due, started))
         unit.flush()
+        unit.looked_for_due(self.system)
         besides = [*self.probes_under_way, *(probe.action.id for probe in probes)]
         return Claims(attempts, probes, unit.store.next_due_at(self.system, besides, manual_only=self.manual_only))
 

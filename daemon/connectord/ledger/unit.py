@@ -202,6 +202,10 @@ class Unit:
             )
         return digest, known[0]
 
+    def looked_for_due(self, system: str) -> None:
+        """Note that the lane of ``system`` hears from its own claim what is due so far, and needs no alarm for it."""
+        self.consequences.due.pop(system, None)
+
     def settled(self, delivered: int) -> None:
         """Note that nothing is left to do for so many notifications, now that the store has it."""
         self.consequences.delivered += delivered
@@ -223,22 +227,23 @@ class Unit:
         return Moment(self.now, self.policies.of(action.system), self._rng.random())
 
     def _change(self, before: Action, after: Action) -> None:
-        self._actions[after.id] = after
-        self._writes.updated[after.id] = after
+        self._update(before, after)
         self._notice_live(before, after)
-        if (
-            after.next_poll_at != before.next_poll_at
-            or after.reference != before.reference
-            or after.probe is not before.probe
-            or after.ask_step != before.ask_step
-        ):
-            self._ask(before, after)
+        if after.next_poll_at != before.next_poll_at:
+            self._tell_polls(before, after)
+
+    def _update(self, before: Action, after: Action) -> None:
+        self._actions[after.id] = after
+        updated = self._writes.updated
+        earlier = updated.get(after.id)
+        updated[after.id] = (before if earlier is None else earlier[0], after)
 
     def _ask(self, before: Action, after: Action) -> None:
-        if after is before:
-            return
-        self._actions[after.id] = after
-        self._writes.asked[after.id] = after
+        if after is not before:
+            self._update(before, after)
+            self._tell_polls(before, after)
+
+    def _tell_polls(self, before: Action, after: Action) -> None:
         at, told = after.next_poll_at, self.consequences
         if at is not None:
             told.polls[after.system] = min(at, told.polls.get(after.system, at))

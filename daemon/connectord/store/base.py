@@ -278,9 +278,8 @@ class WriteSet:
 
     cases: list[CaseChange] = field(default_factory=list)
     inserted: list[NewAction] = field(default_factory=list)
-    updated: dict[str, Action] = field(default_factory=dict)
-    asked: dict[str, Action] = field(default_factory=dict)
-    """Those of which what has to do with polls and probes has changed."""
+    updated: dict[str, tuple[Action, Action]] = field(default_factory=dict)
+    """By id, what the store has, and what it is to have: only what differs is written."""
     merges: list[DataMerge] = field(default_factory=list)
     attempts: list[AttemptRow] = field(default_factory=list)
     attempt_ends: list[AttemptEnd] = field(default_factory=list)

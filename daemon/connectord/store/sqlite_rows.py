@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
-from connectord.lifecycle.action import Action, Reason, Resolution, State
+from connectord.lifecycle.action import FIELDS, Action, Reason, Resolution, State, of_values
 from connectord.store.base import OutboxRecord, OutboxRow
 
-ACTION_COLUMNS = tuple(field.name for field in fields(Action))
+ACTION_COLUMNS = FIELDS
 """An action's columns bear the names of its fields, in their order."""
 
 SELECT_ACTION = ", ".join(f"a.{name}" for name in ACTION_COLUMNS)
@@ -31,19 +31,13 @@ _RESOLUTIONS: dict[str | None, Resolution | None] = {
     **{str(resolution): resolution for resolution in Resolution},
 }
 
-ASKING_COLUMNS = ("reference", "probe", "next_poll_at", "ask_step")
-"""What only systems that are polled or probed change: written by a statement of its own, so that others pay nothing."""
+# What only systems that are polled or probed change: as the schema has it at first.
+_ASKING = {"reference", "probe", "next_poll_at", "ask_step"}
+INSERTED_COLUMNS = tuple(name for name in ACTION_COLUMNS if name not in _ASKING)
 
-INSERTED_COLUMNS = tuple(name for name in ACTION_COLUMNS if name not in ASKING_COLUMNS)
-
-# What never changes after the submission is left out of an update.
-_FIXED = {"id", "system", "submitted_at", "case_id", "owner", "traceparent"}
-MUTABLE_COLUMNS = tuple(name for name in INSERTED_COLUMNS if name not in _FIXED)
-
-# An action's values of these columns, ready for SQLite (enumerations are strings already).
 inserted_values = attrgetter(*INSERTED_COLUMNS)
-mutable_values = attrgetter(*MUTABLE_COLUMNS)
-asking_values = attrgetter(*ASKING_COLUMNS)
+"""An action's values of these columns, ready for SQLite (enumerations are strings already)."""
+
 LIVE_PAGE = (
     f"SELECT {SELECT_ACTION} FROM actions a INDEXED BY actions_live "  # noqa: S608
     "WHERE a.state = ? AND a.state <> 'closed' AND a.id > ? ORDER BY a.id LIMIT ?"
@@ -79,7 +73,19 @@ def action_from(row: Sequence[Any]) -> Action:
     values[_RESOLUTION] = _RESOLUTIONS[values[_RESOLUTION]]
     values[_MANUAL] = bool(values[_MANUAL])
     values[_PROBE] = bool(values[_PROBE])
-    return Action(*values)
+    return of_values(values)
+
+
+@lru_cache(maxsize=128)
+def update_of(columns: tuple[str, ...]) -> tuple[str, Callable[[Action], tuple[Any, ...]]]:
+    """The statement that writes these columns of an action, and what gives its values.
+
+    Columns that did not change are left out: SQLite looks at every index that has one of those written, and an index
+    for polls costs nothing where nothing is polled. What events change together is always the same; so there are a few
+    dozen statements, and whatever else may come up is bounded.
+    """
+    statement = f"UPDATE actions SET {', '.join(f'{name} = ?' for name in columns)} WHERE id = ?"  # noqa: S608
+    return statement, attrgetter(*columns, "id")
 
 
 def outbox_record(row: Sequence[Any]) -> OutboxRecord:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from sqlite_utils import Database
 
-from connectord.lifecycle.action import Action
+from connectord.lifecycle.action import Action, changed_fields
 from connectord.store.base import (
     ActionRecord,
     CaseContext,
@@ -29,22 +29,19 @@ from connectord.store.sqlite_connection import CHECKPOINT_PAGES, open_writer, tr
 from connectord.store.sqlite_pruning import prune
 from connectord.store.sqlite_rows import (
     ACTION_WIDTH,
-    ASKING_COLUMNS,
     FIRST_TURN,
     INSERTED_COLUMNS,
     LIVE_PAGE,
     MANUAL_TURN,
-    MUTABLE_COLUMNS,
     NEXT_DUE,
     RETRY_TURN,
     SELECT_ACTION,
     SELECT_CONFIG,
     action_from,
-    asking_values,
     in_turn,
     inserted_values,
-    mutable_values,
     next_due,
+    update_of,
 )
 
 LATE_RESPONSES_KEPT = 100
@@ -54,8 +51,6 @@ _INSERT_ACTION = (
     f"INSERT INTO actions ({', '.join(INSERTED_COLUMNS)}, data, key, payload_digest, rerun_of) "  # noqa: S608
     f"VALUES ({', '.join('?' * (len(INSERTED_COLUMNS) + 4))})"
 )
-_UPDATE_ACTION = f"UPDATE actions SET {', '.join(f'{name} = ?' for name in MUTABLE_COLUMNS)} WHERE id = ?"  # noqa: S608
-_UPDATE_ASKING = f"UPDATE actions SET {', '.join(f'{name} = ?' for name in ASKING_COLUMNS)} WHERE id = ?"  # noqa: S608
 _LOAD_ACTION = f"SELECT {SELECT_ACTION} FROM actions a WHERE a.id = ?"  # noqa: S608
 _LOAD_ACTIONS = f"SELECT {SELECT_ACTION} FROM actions a WHERE a.id IN (SELECT value FROM json_each(?))"  # noqa: S608
 _LOAD_RECORD = f"SELECT {SELECT_ACTION}, a.key, a.rerun_of, a.data, a.response_data FROM actions a WHERE a.id = ?"  # noqa: S608
@@ -207,15 +202,7 @@ class SqliteWriter:
                 ],
             )
         if changes.updated:
-            many(
-                _UPDATE_ACTION,
-                [(*mutable_values(action), action.id) for action in changes.updated.values()],
-            )
-        if changes.asked:
-            many(
-                _UPDATE_ASKING,
-                [(*asking_values(action), action.id) for action in changes.asked.values()],
-            )
+            self._update(changes.updated.values())
         if changes.attempts:
             many(
                 _INSERT_ATTEMPT,
@@ -267,6 +254,15 @@ class SqliteWriter:
 
         if changes.turns:
             many(_UPSERT_TURN, list(changes.turns.items()))
+
+    def _update(self, updates: Iterable[tuple[Action, Action]]) -> None:
+        alike: dict[tuple[str, ...], list[Action]] = {}
+        for before, after in updates:
+            alike.setdefault(changed_fields(before, after), []).append(after)
+        for columns, actions in alike.items():
+            if columns:
+                statement, values = update_of(columns)
+                self._connection.executemany(statement, list(map(values, actions)))
 
     def _merge(self, merges: Sequence[DataMerge]) -> None:
         many = self._connection.executemany
