@@ -96,7 +96,7 @@ forge: $(READY)
 
 # the documentation as a site, in site/; open site/index.html. Any warning, such as a dead link, is an error
 docs: $(READY)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 services: packages $(NODE_RED_READY)
 
