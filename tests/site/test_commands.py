@@ -47,8 +47,8 @@ NOT_RUN = {
 }
 """What nobody runs, and why. Their commands have to be there all the same, with these options."""
 
-TAKES_MINUTES = re.compile(r"make [\w-]+( \w+=\S+)*|python benchmarks/.*|\w+=\S+ make [\w-]+")
-"""Benchmarks, proofs, the tests themselves: that targets, files and options are there is looked at."""
+TAKES_MINUTES = re.compile(r"make [\w-]+( \w+=\S+)*|python benchmarks/.*|\w+=\S+ make [\w-]+|connectord-simulate \d.*")
+"""Benchmarks, simulations, proofs, the tests themselves: that targets, files and options are there is looked at."""
 
 TOP = "connectorctl top"
 RUN = "connectord run &"
@@ -100,6 +100,10 @@ def test_targets_files_and_options_are_there(block: Block) -> None:
         if "make" in words:
             target = words[words.index("make") + 1]
             assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), line
+        elif words[0] != "python":
+            assert re.search(rf"^{words[0]} = ", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE), (
+                line
+            )
         else:
             source = (ROOT / words[1]).read_text(encoding="utf-8")
             missing = [word for word in words[2:] if word.startswith("--") and word != "--help" and word not in source]
