@@ -76,6 +76,7 @@ def test_every_row_and_refusal_is_in_the_tables() -> None:
 
 def test_the_picture_is_fresh() -> None:
     assert (PAGE.parent / PICTURE).read_text(encoding="utf-8") == picture()
+    assert f"]({PICTURE})" in page()
 
 
 def test_the_picture_has_every_change_of_state_once_and_is_xml() -> None:

@@ -74,8 +74,7 @@ def table_markdown() -> str:
 
 def render_page() -> str:
     """The whole generated part of docs/lifecycle.md, without its markers."""
-    image = f"![The states of an action and how it comes from one to the other]({PICTURE})"
-    return f"{image}\n\n{changes_markdown()}\n\n{table_markdown()}"
+    return f"{changes_markdown()}\n\n{table_markdown()}"
 
 
 def replace_generated(page: str) -> str:
