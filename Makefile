@@ -104,6 +104,10 @@ fuzz: $(READY)
 forge: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m attack.forge
 
+# the documentation as a site, in site/; open site/index.html. Any warning, such as a dead link, is an error
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 services: packages $(NODE_RED_READY)
 
 packages:

@@ -23,7 +23,7 @@ def _code() -> str:
 
 
 def test_the_configuration_loads_and_fits_the_flow(tmp_path: Path) -> None:
-    (text,) = re.findall(r"^   ```toml\n(.*?)^   ```", PAGE, re.DOTALL | re.MULTILINE)
+    (text,) = re.findall(r"^    ```toml\n(.*?)^    ```", PAGE, re.DOTALL | re.MULTILINE)
     file = tmp_path / "connectord.toml"
     file.write_text(textwrap.dedent(text), encoding="utf-8")
     environ = {"NODE_RED_AUTHORIZATION": "Bearer s3cret"}
@@ -36,7 +36,7 @@ def test_the_configuration_loads_and_fits_the_flow(tmp_path: Path) -> None:
 
 def test_what_the_flow_reads_and_plays_is_all_explained() -> None:
     variables = set(re.findall(r'env\.get\("(\w+)"\)', _code()))
-    assert variables == set(re.findall(r"^   \| `(\w+)`", PAGE, re.MULTILINE))
+    assert variables == set(re.findall(r"^    \| `(\w+)`", PAGE, re.MULTILINE))
     plays = set(re.findall(r'\.play === "(\w+)"', _code()))
     assert plays | {"succeed"} == set(re.findall(r"^\| (?:none, or )?`(\w+)` \| ", PAGE, re.MULTILINE))
     steps = set(re.findall(r"^- \*\*([\w ]+)\*\*", PAGE, re.MULTILINE))

@@ -5,13 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
-import click
 import pytest
-from connectord.cli.control import cli
 from connectord.cli.queues import queues_text
 from connectord.config import load_config
 from connectord.config.conditions import compile_expression
@@ -55,19 +51,6 @@ def test_every_way_to_match_and_to_assign_is_shown() -> None:
         assert re.search(rf"^\| `{key}\b", PAGE, re.MULTILINE), key
     for reason in Reason:
         assert f"| {reason_label(reason)}" in PAGE
-
-
-@pytest.mark.parametrize("line", COMMANDS)
-def test_the_commands_exist_with_these_options(line: str) -> None:
-    program, command, *arguments = shlex.split(line, comments=True)
-    module = "connectord.cli.daemon" if program == "connectord" else "connectord.cli.control"
-    done = subprocess.run(
-        [sys.executable, "-m", module, command, "--help"], capture_output=True, text=True, check=False, timeout=30
-    )
-    assert done.returncode == 0, done.stderr
-    if program == "connectorctl":
-        # parses the arguments as the command would, and raises a usage error; asks no daemon
-        cli.commands[command].make_context(command, arguments, parent=click.Context(cli))
 
 
 def test_every_command_for_people_is_shown() -> None:

@@ -73,7 +73,7 @@ def test_the_screen_in_the_docs_is_what_is_drawn() -> None:
     ]
     shown = arrived(State(), Snapshot(STATUS | {"commits": 75, "uptime_seconds": 3699.0}, systems, []))
     shown = resized(arrived(shown, Snapshot(STATUS, systems, on_screen.sorted_actions(actions))), (100, 11))
-    page = (DOCS / "operations.md").read_text(encoding="utf-8")
+    page = (DOCS / "operations" / "command-line.md").read_text(encoding="utf-8")
     assert "\n".join(f"    {line}".rstrip() for line in view.as_text(shown).splitlines()) in page
     for key, _ in view.KEYS:
         assert f"| {key}" in page

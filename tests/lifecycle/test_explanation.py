@@ -235,7 +235,7 @@ def test_nobody_is_notified_where_no_owner_is_named() -> None:
 
 
 def test_the_example_for_operators_is_one_of_them() -> None:
-    section = PAGE.with_name("operations.md").read_text(encoding="utf-8").partition("## Asking why")[2]
+    section = (PAGE.parent / "operations" / "command-line.md").read_text(encoding="utf-8").partition("## Asking why")[2]
     example = re.search(r"```text\n(.*?)\n```", section, re.S)
     assert example is not None
     assert example[1] in screens().values()

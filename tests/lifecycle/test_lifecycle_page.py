@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from connectord.lifecycle.action import State
 from connectord.lifecycle.description import (
     BEGIN,
     END,
+    PICTURE,
     MarkersMissing,
-    diagram_mermaid,
+    changes,
     event_words,
     label,
     main,
+    picture,
     replace_generated,
     table_markdown,
 )
+from connectord.lifecycle.diagram import ROUTES
 from connectord.lifecycle.events import EVENTS, ConnectionFailed
 from connectord.lifecycle.policy import RetryPolicy
 from connectord.lifecycle.retry import retry_delay_ms
@@ -70,10 +74,15 @@ def test_every_row_and_refusal_is_in_the_tables() -> None:
         assert f"| {event_words(event)} |" in tables
 
 
-def test_the_diagram_has_every_change_of_state_once() -> None:
-    edges = re.findall(r"^    (\w+) --> (\w+) : ", diagram_mermaid(), re.MULTILINE)
-    assert len(edges) == len(set(edges))
-    assert set(edges) == {(row.state, row.to) for row in TABLE if row.state is not row.to}
+def test_the_picture_is_fresh() -> None:
+    assert (PAGE.parent / PICTURE).read_text(encoding="utf-8") == picture()
+    assert f"]({PICTURE})" in page()
+
+
+def test_the_picture_has_every_change_of_state_once_and_is_xml() -> None:
+    assert set(ROUTES) == set(changes()) == {(row.state, row.to) for row in TABLE if row.state is not row.to}
+    lines = ElementTree.fromstring(picture()).findall("{*}path[@marker-end]")  # noqa: S314 - our own
+    assert len({line.get("d") for line in lines}) == len(lines) == len(ROUTES) + 1
 
 
 def test_labels_and_event_names_are_words() -> None:
@@ -95,6 +104,8 @@ def test_the_command_checks_and_rewrites(tmp_path: Path) -> None:
     assert "stale" in copy.read_text(encoding="utf-8")
     assert main([str(copy)]) == 0
     assert main([str(copy), "--check"]) == 0
+    (tmp_path / PICTURE).write_text("<svg/>")
+    assert main([str(copy), "--check"]) == 1
     text = copy.read_text(encoding="utf-8")
     assert text.startswith(f"before\n{BEGIN}\n")
     assert text.endswith(f"{END}\nafter\n")

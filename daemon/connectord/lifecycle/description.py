@@ -1,7 +1,7 @@
 """The lifecycle in words, made from the table that decides it: the generated part of docs/lifecycle.md.
 
-``python -m connectord.lifecycle.description docs/lifecycle.md`` rewrites that part; with ``--check`` it only says,
-by exit code 1, that the page is out of date.
+``python -m connectord.lifecycle.description docs/lifecycle.md`` rewrites that part and the picture beside the page;
+with ``--check`` it only says, by exit code 1, that one of them is out of date.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from connectord.lifecycle.action import Action, State
+from connectord.lifecycle.diagram import diagram_svg
 from connectord.lifecycle.events import EVENTS, Event
 from connectord.lifecycle.transitions import REFUSALS, TABLE, Row
 from connectord.lifecycle.wording import state_label
 
 BEGIN = "<!-- generated: connectord.lifecycle.description -->"
 END = "<!-- end generated -->"
+PICTURE = "assets/lifecycle.svg"
+"""Where the picture lies, seen from the page."""
 
 
 class MarkersMissing(ValueError):
@@ -35,19 +38,33 @@ def event_words(event: type[Event]) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", " ", event.__name__).lower()
 
 
-def diagram_mermaid() -> str:
-    """Every change of state as a Mermaid state diagram, labelled with events and the numbers of their rules."""
-    lines = ["stateDiagram-v2"]
-    lines += [f'    state "{label(state)}" as {state}' for state in State]
-    lines.append(f"    [*] --> {State.PENDING} : submitted")
-    edges: dict[tuple[State, State], list[str]] = {}
+def changes() -> dict[tuple[State, State], list[Row]]:
+    """Every change of state, with the rows of the table that make it."""
+    found: dict[tuple[State, State], list[Row]] = {}
     for row in TABLE:
         if row.state is not row.to:
-            rules = row.rules.replace(",", ", ")
-            edges.setdefault((row.state, row.to), []).append(f"{event_words(row.event)} ({rules})")
-    lines += [f"    {start} --> {end} : {', '.join(labels)}" for (start, end), labels in edges.items()]
-    lines.append(f"    {State.CLOSED} --> [*]")
-    return "\n".join(lines)
+            found.setdefault((row.state, row.to), []).append(row)
+    return found
+
+
+def picture() -> str:
+    """The states and their changes as SVG; each line says by which rules."""
+    numbers = {change: _numbers(rows) for change, rows in changes().items()}
+    words = {change: f"rule{'s' if len(rules) > 1 else ''} {', '.join(rules)}" for change, rules in numbers.items()}
+    return diagram_svg({state: label(state) for state in State}, words)
+
+
+def changes_markdown() -> str:
+    """What the lines of the picture stand for, as a table."""
+    rows = [
+        (
+            f"{label(start)} → {label(end)}",
+            ", ".join(dict.fromkeys(event_words(row.event) for row in rows)),
+            ", ".join(f"[{number}](#rule-{number})" for number in _numbers(rows)),
+        )
+        for (start, end), rows in changes().items()
+    ]
+    return _table(("change", "on", "rules"), rows)
 
 
 def table_markdown() -> str:
@@ -57,7 +74,7 @@ def table_markdown() -> str:
 
 def render_page() -> str:
     """The whole generated part of docs/lifecycle.md, without its markers."""
-    return f"```mermaid\n{diagram_mermaid()}\n```\n\n{table_markdown()}"
+    return f"{changes_markdown()}\n\n{table_markdown()}"
 
 
 def replace_generated(page: str) -> str:
@@ -78,9 +95,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         page = options.page.read_text(encoding="utf-8")
         fresh = replace_generated(page)
+        image = options.page.parent / PICTURE
         if options.check:
-            return int(fresh != page)
+            drawn = image.read_text(encoding="utf-8") if image.exists() else ""
+            return int((fresh, picture()) != (page, drawn))
         options.page.write_text(fresh, encoding="utf-8")
+        image.parent.mkdir(exist_ok=True)
+        image.write_text(picture(), encoding="utf-8")
     except (OSError, MarkersMissing) as error:
         parser.error(f"{options.page}: {error}")
     return 0
@@ -113,6 +134,12 @@ def _condition(row: Row, rows: Sequence[Row]) -> str:
 
 def _becomes(row: Row) -> str:
     return f"stays {label(row.to)}" if row.to is row.state else label(row.to)
+
+
+def _numbers(rows: Sequence[Row]) -> list[str]:
+    """The rules of the rows, each once, in their order."""
+    numbers = {number for row in rows for number in row.rules.split(",")}
+    return sorted(numbers, key=lambda number: (int(number.rstrip("abc")), number))
 
 
 def _rules(rules: str) -> str:
