@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from model.driver import Snapshot, at_ms
-from model.rules import CLOSED, NOT_DONE, SLACK_MS, Action, Model
+from model.rules import ATTEMPTING, CLOSED, NOT_DONE, PENDING, SLACK_MS, Action, Model
 
 
 def compare(model: Model, seen: Snapshot) -> None:
@@ -94,10 +95,19 @@ def _compare_error(action: Action, limit: int, said: dict[str, Any]) -> None:
     same(name, "error.retry_limit", limit, shown["retry_limit"])
     if error.message is not None:
         assert error.message in shown["message"], f"{name}: {shown['message']}"
-    assert f"Tried {len(action.attempts)} of {limit} times" in shown["text"], f"{name}: {shown['text']}"
-    last = f"Next automatic try at {shown['next_try_at']}" if shown["next_try_at"] else "No further tries"
-    if action.resolution == NOT_DONE and action.history[-1].rule == 9:
-        assert last in shown["text"], f"{name}: {shown['text']}"
+    # in words the try that is under way is not counted among those that there were
+    tried = len(action.attempts) - (action.state == ATTEMPTING)
+    assert f"Tried {tried} of {limit} times" in shown["text"], f"{name}: {shown['text']}"
+    if action.state == PENDING:
+        assert f"\nNext automatic try at {in_words(action.due_at)}" in shown["text"], f"{name}: {shown['text']}"
+    no_further = "No further tries: closed unsuccessfully." in shown["text"]
+    same(name, "error.text, no further tries", action.state == CLOSED and action.history[-1].rule == 9, no_further)
+
+
+def in_words(at: int | None) -> str:
+    """A time as the error message has it, without its fraction."""
+    assert at is not None
+    return datetime.fromtimestamp(at // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _assigned(action: Action) -> dict[str, str] | None:
@@ -135,7 +145,7 @@ def _compare_attempts(action: Action, said: list[dict[str, Any]]) -> None:
         _near(subject, "ended_at", attempt.ended_at, row["ended_at"])
 
 
-NOTICES = {5: "closed_by_hand", 9: "retries_exhausted"}
+NOTICES = {5: "closed_by_hand", 9: "attempts_exhausted"}
 
 
 def _compare_outbox(model: Model, seen: Snapshot) -> None:

@@ -228,8 +228,8 @@ class Model:
     def retry(self, action_id: str) -> None:
         """Rules 8 and 16: a manual retry."""
         action = self.actions[action_id]
-        if action.state != PENDING:
-            raise RefusedByRules("Refused")
+        if action.state != PENDING or action.system in self.paused:
+            raise RefusedByRules("Refused")  # a system that a person has stopped is not tried: none can be had
         # rule 8: now; rule 13: what was scheduled stays scheduled
         action.manual, action.now_due = True, self.now
         self.begin_due()
@@ -506,7 +506,8 @@ class Model:
             self.cases[action.case].data.update(data)
 
     def _change(self, action: Action, state: str, rule: int, who: str) -> None:
-        action.history.append(Change(action.state, state, self.now, rule, who))
+        if state != action.state:
+            action.history.append(Change(action.state, state, self.now, rule, who))
         action.state = state
         if state != WAITING:
             action.deadline = None
