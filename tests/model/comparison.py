@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from model.driver import Snapshot, at_ms
-from model.rules import ATTEMPTING, CLOSED, NOT_DONE, PENDING, SLACK_MS, Action, Model
+from model.rules import ATTEMPTING, CLOSED, NOT_DONE, PENDING, SLACK_MS, Action, Model, Response
 
 
 def compare(model: Model, seen: Snapshot) -> None:
@@ -67,12 +67,7 @@ def _compare_card(model: Model, action: Action, said: dict[str, Any]) -> None:
     _near(name, "deadline", action.deadline, said["deadline"])
     closed_at = action.history[-1].at if action.state == CLOSED else None
     _near(name, "closed_at", closed_at, said["closed_at"])
-    late = [
-        (each.status, each.reason, {"percent": each.percent} if each.status == "progress" else each.fields)
-        for each in action.late
-    ]
-    told = [(each["status"], each["reason"], each["data"]) for each in said["late_responses"]]
-    same(name, "late_responses", late, told)
+    _compare_late(action, said["late_responses"])
     progress, shown = action.progress, said["progress"]
     same(
         name,
@@ -81,6 +76,22 @@ def _compare_card(model: Model, action: Action, said: dict[str, Any]) -> None:
         None if shown is None else (shown["text"], shown["percent"]),
     )
     _compare_error(action, limit, said)
+
+
+def _compare_late(action: Action, said: list[dict[str, Any]]) -> None:
+    moments = [each["at"] for each in said]
+    assert moments == sorted(moments), f"{action.id}: late responses are not in their order: {moments}"
+    # those of one millisecond have no order
+    wanted = sorted(((repr(_late(each)), at) for each, at in action.late.items()))
+    told = sorted((repr((each["status"], each["reason"], each["data"])), each["at"]) for each in said)
+    same(action.id, "late_responses", [text for text, _ in wanted], [text for text, _ in told])
+    for (text, at), (_, shown) in zip(wanted, told, strict=True):
+        _near(f"{action.id}: {text}", "at", at, shown)
+
+
+def _late(response: Response) -> tuple[str, str | None, dict[str, Any]]:
+    fields = {"percent": response.percent} if response.status == "progress" else response.fields
+    return response.status, response.reason, fields
 
 
 def _compare_error(action: Action, limit: int, said: dict[str, Any]) -> None:

@@ -103,12 +103,11 @@ class Attempt:
 
 
 @dataclass
-class ConnectionError_:
+class ConnectionTrouble:
     """Rule 7's error message."""
 
     at: int
     message: str | None
-    limit: int
 
 
 @dataclass
@@ -141,9 +140,13 @@ class Action:
     response_data: dict[str, Any] = field(default_factory=dict)
     decided_by: Response | None = None
     progress: Response | None = None
-    late: list[Response] = field(default_factory=list)
+    late: dict[Response, int] = field(default_factory=dict)
+    """The late responses, and when each came first."""
     attempts: list[Attempt] = field(default_factory=list)
-    error: ConnectionError_ | None = None
+    error: ConnectionTrouble | None = None
+    """What people are told until the system has taken the action, or has answered."""
+    limit_at_failure: int = 0
+    """Rule 10: the limit in force at the last failed attempt."""
     history: list[Change] = field(default_factory=list)
     by_rule_9_or_5: bool = False
 
@@ -332,7 +335,7 @@ class Model:
             if action.state == WAITING and self.systems[action.system].heartbeat_extends:
                 action.deadline = self.now + self.systems[action.system].timeout_ms
             return "taken"
-        action.decided_by = response
+        action.decided_by, action.error = response, None
         self._merge(action, response.fields)
         action.response_data = response.fields
         if response.status == "success":
@@ -366,7 +369,8 @@ class Model:
                 if action.state == ATTEMPTING:
                     # rule 14: it counts, and is due again at once, or closed by rule 9
                     limit = self.systems[action.system].limit
-                    action.error = ConnectionError_(self.now, None, limit)
+                    action.error = ConnectionTrouble(self.now, None)
+                    action.limit_at_failure = limit
                     action.manual = False
                     if len(action.attempts) >= limit:
                         self._exhaust(action, "recovery")
@@ -379,8 +383,7 @@ class Model:
 
     def shown_limit(self, action: Action) -> int:
         """Rule 10: the larger of today's limit and the one in force at the last failed attempt."""
-        today = self.systems[action.system].limit
-        return today if action.error is None else max(today, action.error.limit)
+        return max(self.systems[action.system].limit, action.limit_at_failure)
 
     def label(self, action: Action) -> str:
         """What people see in the place of the state."""
@@ -432,7 +435,7 @@ class Model:
 
     def _taken(self, action: Action, who: str) -> None:
         settings = self.systems[action.system]
-        action.manual = False
+        action.manual, action.error = False, None
         if not settings.response_expected:
             self._close(action, DONE, 19, who)
             return
@@ -445,7 +448,8 @@ class Model:
         settings = self.systems[action.system]
         number, manual = len(action.attempts), action.manual
         action.manual = False
-        action.error = ConnectionError_(self.now, message, settings.limit)
+        action.error = ConnectionTrouble(self.now, message)
+        action.limit_at_failure = settings.limit
         if number >= settings.limit:  # rule 11: today's limit decides
             self._exhaust(action, who)
             return
@@ -480,8 +484,7 @@ class Model:
         """Rule 15: recorded, and changes neither state nor data; the same again changes nothing."""
         if response == action.decided_by:
             return "taken"
-        if response not in action.late:
-            action.late.append(response)
+        action.late.setdefault(response, self.now)
         return "late"
 
     def _to_do(self, action: Action, reason: str, rule: int, who: str) -> None:
