@@ -90,8 +90,7 @@ def _compare_late(action: Action, said: list[dict[str, Any]]) -> None:
 
 
 def _late(response: Response) -> tuple[str, str | None, dict[str, Any]]:
-    fields = {"percent": response.percent} if response.status == "progress" else response.fields
-    return response.status, response.reason, fields
+    return response.status, response.reason, response.fields
 
 
 def _compare_error(action: Action, limit: int, said: dict[str, Any]) -> None:

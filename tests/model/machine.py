@@ -149,7 +149,7 @@ class Comparison(RuleBasedStateMachine):
     def change_limit(self, system: str, limit: int) -> None:
         systems = self.model.systems | {system: with_limit(self.model.systems[system], limit)}
         self.real.reload(systems)
-        self.model.reconfigure(system, systems[system], "reload")
+        self.model.reconfigure(system, systems[system], "user:anna")
 
     @rule(system=SYSTEMS, limit=LIMITS, away=st.sampled_from([0, 10_000, 100_000]))
     def restart(self, system: str, limit: int, away: int) -> None:

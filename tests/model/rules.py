@@ -337,7 +337,6 @@ class Model:
             return "taken"
         action.decided_by, action.error = response, None
         self._merge(action, response.fields)
-        action.response_data = response.fields
         if response.status == "success":
             self._close(action, DONE, 2, who)
         else:
@@ -504,6 +503,8 @@ class Model:
         self.outbox.append(Notification(action.id, owner, rule))
 
     def _merge(self, action: Action, data: Mapping[str, Any]) -> None:
+        if data:
+            action.response_data = dict(data)
         action.data.update(data)
         if action.case is not None:
             self.cases[action.case].data.update(data)

@@ -13,7 +13,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from model.machine import Comparison
 
-EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "25"))
 STEPS = int(os.environ.get("MODEL_STEPS", "40"))
 
 
