@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from connectord.testing.simulation.streams import SimulatedListener, simulated_e
 from helpers.world import NoNetwork
 
 Play = Callable[[Call], Outcome]
+Trigger = Callable[[Call], Awaitable[Outcome]]
 
 
 class SimulatedDaemon:
@@ -51,25 +52,55 @@ class SimulatedDaemon:
 
 @asynccontextmanager
 async def simulated_daemon(
-    directory: Path, configuration: str, play: Play, *, reading: Executor | None = None
+    directory: Path,
+    configuration: str,
+    play: Play,
+    *,
+    clock: SimulatedClock | None = None,
+    reading: Executor | None = None,
 ) -> AsyncIterator[SimulatedDaemon]:
-    """Run a daemon on ``configuration``, whose systems have the adapter ``simulated``; needs an autojump clock.
+    """Run a daemon on ``configuration``, whose systems do what ``play`` says after 200 ms; needs an autojump clock."""
 
-    Its store is a real one in ``directory``; its listeners are in memory. ``reading`` is where its readers run.
+    async def trigger(call: Call) -> Outcome:
+        await trio.sleep(0.2)
+        return play(call)
+
+    async with triggered_daemon(directory, configuration, trigger, clock=clock, reading=reading) as simulated:
+        yield simulated
+
+
+def write_configuration(directory: Path, configuration: str) -> Path:
+    """Write connectord.toml of a daemon whose state lies in ``directory``."""
+    config_file = directory / "connectord.toml"
+    head = f'[daemon]\nstate_directory = "{directory}"\ncontrol_socket = "{directory / "control.sock"}"\n'
+    config_file.write_text(f'{head}[callbacks]\nbind = "127.0.0.1:0"\n{configuration}', encoding="utf-8")
+    return config_file
+
+
+@asynccontextmanager
+async def triggered_daemon(
+    directory: Path,
+    configuration: str,
+    trigger: Trigger,
+    *,
+    clock: SimulatedClock | None = None,
+    reading: Executor | None = None,
+) -> AsyncIterator[SimulatedDaemon]:
+    """Run a daemon on ``configuration``; its systems have the adapter ``simulated``, which does what ``trigger`` does.
+
+    Its store is a real one in ``directory``; its listeners are in memory. ``reading`` is where its readers run. One in
+    the same directory, with the ``clock`` of the one before, is the daemon started again.
     """
 
     class SimulatedAdapter(Adapter):
         name = "simulated"
 
         async def trigger(self, call: Call) -> Outcome:
-            await trio.sleep(0.2)
-            return play(call)
+            return await trigger(call)
 
-    config_file = directory / "connectord.toml"
-    head = f'[daemon]\nstate_directory = "{directory}"\ncontrol_socket = "{directory / "control.sock"}"\n'
-    config_file.write_text(f'{head}[callbacks]\nbind = "127.0.0.1:0"\n{configuration}', encoding="utf-8")
+    config_file = write_configuration(directory, configuration)
     adapters = {"simulated": SimulatedAdapter}
-    clock = SimulatedClock()
+    clock = clock or SimulatedClock()
     surroundings = Surroundings(
         adapters=adapters,
         environ={},
@@ -78,6 +109,7 @@ async def simulated_daemon(
         network=NoNetwork(),
         writing=InlineExecutor(),
         reading=reading or InlineExecutor(),
+        maintaining=InlineExecutor(),
         entrances=simulated_entrances(SimulatedListener(), SimulatedListener()),
     )
     daemon = Daemon(load_config(config_file, adapters=adapters, environ={}), surroundings)
