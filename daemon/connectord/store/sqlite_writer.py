@@ -9,8 +9,10 @@ from typing import Any
 import msgspec
 
 from connectord.lifecycle.action import Action
+from connectord.lifecycle.alike import AlikeAction
 from connectord.store.base import (
     ActionRecord,
+    AlikeChange,
     CaseContext,
     ConfigRecord,
     DataMerge,
@@ -24,6 +26,7 @@ from connectord.store.base import (
     PrunePlace,
     WriteSet,
 )
+from connectord.store.sqlite_alike import change_alike, over_limit
 from connectord.store.sqlite_connection import CHECKPOINT_PAGES, open_writer, translate_errors
 from connectord.store.sqlite_pruning import prune
 from connectord.store.sqlite_rows import (
@@ -85,10 +88,6 @@ _OVERDUE = (
     "ORDER BY deadline LIMIT ?"
 )
 _NEXT_DEADLINE = "SELECT min(deadline) FROM actions INDEXED BY actions_deadline WHERE state = 'waiting'"
-_OVER_LIMIT = (
-    "SELECT id FROM actions INDEXED BY actions_retrying "
-    "WHERE state = 'pending' AND attempts > 0 AND system = ? AND attempts >= ? AND NOT probe LIMIT ?"
-)
 _OPEN_ATTEMPTS = "SELECT action_id, number FROM attempts INDEXED BY attempts_open WHERE ended_at IS NULL LIMIT ?"
 _UPSERT_CASE = (
     "INSERT INTO cases (id, owner, created_at, updated_at) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE "
@@ -317,8 +316,13 @@ class SqliteWriter:
     def next_deadline(self) -> int | None:
         return self._value(_NEXT_DEADLINE)
 
-    def over_limit_ids(self, system: str, attempts: int, limit: int) -> Sequence[str]:
-        return [row[0] for row in self._all(_OVER_LIMIT, system, attempts, limit)]
+    def over_limit(self, system: str, attempts: int, limit: int) -> Sequence[AlikeAction]:
+        with translate_errors():
+            return over_limit(self._connection, system, attempts, limit)
+
+    def change_alike(self, change: AlikeChange) -> None:
+        with translate_errors():
+            change_alike(self._connection, change)
 
     def open_attempts(self, limit: int) -> Sequence[tuple[str, int]]:
         return [(row[0], row[1]) for row in self._all(_OPEN_ATTEMPTS, limit)]
