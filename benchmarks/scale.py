@@ -1,17 +1,19 @@
 """A daemon with a million actions pending and a million waiting: memory, start, questions, a reload that touches them.
 
-``python benchmarks/scale.py [--pending 1000000] [--waiting 1000000] [--loop 3000] [--directory DIR]``
+``python benchmarks/scale.py [--pending 1000000] [--waiting 1000000] [--loop 3000] [--directory DIR] [--store DIR]``
 
 The rows are made by SQL, with the history and the attempts that such actions have. Measured, each on the large store
 and, where it says so, on an empty one beside it: the time from the process's start to its first answer; resident
 memory; ``list`` and ``show`` (median and worst of 50); the full loop (submit, request, callback, closed); the reload
 that lowers the retry limit, so that every pending action is closed (rule 10c), with an action submitted to another
-system every 50 ms meanwhile: how long after its submission its attempt began. ``--directory`` should be on a disk.
+system every 50 ms meanwhile: how long after its submission its attempt began, and how long ``list`` and ``show`` took. ``--directory`` should be on a disk.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import sqlite3
 import statistics
 import tempfile
@@ -59,6 +61,7 @@ def main() -> None:
     parser.add_argument("--loop", type=int, default=3_000, help="actions in each round of the full loop")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--directory", type=Path, help="where the databases are made")
+    parser.add_argument("--store", type=Path, help="a directory where the rows are kept for the next time")
     options = parser.parse_args()
     # each calls back over kept connections, so each daemon has one of its own
     with (
@@ -76,7 +79,7 @@ async def measure(ports: tuple[int, int], directory: Path, options: argparse.Nam
         (daemon.directory / "state").mkdir(parents=True)
         daemon.configure(configuration(daemon, port, limit=10))
     began = time.perf_counter()
-    build(large.directory / "state" / "connectord.db", options.pending, options.waiting)
+    provide(large.directory / "state" / "connectord.db", options)
     size = (large.directory / "state" / "connectord.db").stat().st_size / 2**20
     print(f"{options.pending:,} pending, {options.waiting:,} waiting: {size:,.0f} MiB, made in {took(began):.0f} s")
     try:
@@ -107,6 +110,22 @@ def configuration(daemon: DaemonProcess, port: int, *, limit: int) -> str:
         text += f"retry.limit = {limit if name == 'depot' else 10}\n"
         text += f'[systems.{name}.http]\nurl = "http://127.0.0.1:{port}/jobs"\n'
     return text
+
+
+def provide(path: Path, options: argparse.Namespace) -> None:
+    """Make the rows, or take those that were kept."""
+    if options.store is None:
+        build(path, options.pending, options.waiting)
+        return
+    kept = options.store / f"{options.pending}-{options.waiting}.db"
+    if not kept.exists():
+        options.store.mkdir(parents=True, exist_ok=True)
+        building = kept.with_suffix(".new")
+        building.unlink(missing_ok=True)
+        build(building, options.pending, options.waiting)
+        building.rename(kept)
+    shutil.copyfile(kept, path)
+    path.chmod(0o600)
 
 
 def build(path: Path, pending: int, waiting: int) -> None:
@@ -183,9 +202,14 @@ async def loop(daemon: DaemonProcess, count: int) -> float:
 async def reload(daemon: DaemonProcess, port: int) -> None:
     """Lower the limit of ``depot`` to what its actions were tried already, and see who waits meanwhile."""
     daemon.configure(configuration(daemon, port, limit=4))
+    plan: dict[str, int] = {}
+
+    async def foretell() -> None:
+        plan.update((await daemon.call("reload", plan=True))["plan"]["actions"])
+
     began = time.perf_counter()
-    plan = (await daemon.call("reload", plan=True))["plan"]["actions"]
-    print(f"reload --plan: {took(began):.1f} s, {plan['close']:,} to be closed", flush=True)
+    await delays(daemon, foretell)
+    print(f"reload --plan: {took(began) - 1:.1f} s, {plan['close']:,} to be closed", flush=True)
 
     async def nothing() -> None:
         await trio.sleep(5)
@@ -198,15 +222,23 @@ async def reload(daemon: DaemonProcess, port: int) -> None:
         nonlocal closed
         closed = (await daemon.call("reload"))["plan"]["actions"]["close"]
 
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), processor_seconds(daemon.pid)
     busy = await delays(daemon, apply)
-    print(f"reload: {took(began):.1f} s, {closed:,} closed ({closed / took(began):,.0f} a second)")
+    seconds, worked = took(began) - 1, processor_seconds(daemon.pid) - worked
+    print(
+        f"reload: {seconds:.1f} s, {worked:.1f} s of the daemon's processor time, {closed:,} closed "
+        f"({closed / seconds:,.0f} a second)"
+    )
     print(f"attempts during the reload began within {percentiles(busy)} of their submission", flush=True)
 
 
 async def delays(daemon: DaemonProcess, work: Callable[[], Awaitable[Any]]) -> list[float]:
-    """Submit an action every 50 ms while ``work`` is done; how long after its submission each attempt began (ms)."""
+    """Submit an action every 50 ms while ``work`` is done; how long after its submission each attempt began (ms).
+
+    Prints how long ``list`` and ``show`` took meanwhile.
+    """
     sent: dict[str, int] = {}
+    asked: list[float] = []
     async with trio.open_nursery() as nursery:
 
         async def submit() -> None:
@@ -215,7 +247,17 @@ async def delays(daemon: DaemonProcess, work: Callable[[], Awaitable[Any]]) -> l
                 sent[(await daemon.call("submit", system="sink", data={}))["id"]] = at
                 await trio.sleep(0.05)
 
+        async def look() -> None:
+            while True:
+                for method, params in (("list", {}), ("show", {"id": next(reversed(sent), None)})):
+                    if params.get("id", "") is not None:
+                        began = time.perf_counter()
+                        await daemon.call(method, **params)
+                        asked.append(took(began) * 1000)
+                await trio.sleep(0.1)
+
         nursery.start_soon(submit)
+        nursery.start_soon(look)
         await work()
         nursery.cancel_scope.cancel()
     await trio.sleep(1)
@@ -223,6 +265,7 @@ async def delays(daemon: DaemonProcess, work: Callable[[], Awaitable[Any]]) -> l
     for action_id, at in sent.items():
         attempts = (await daemon.call("attempts", id=action_id))["attempts"]
         found.append(datetime.fromisoformat(attempts[0]["started_at"]).timestamp() * 1000 - at)
+    print(f"`list` and `show` meanwhile: {percentiles(asked)}")
     return found
 
 
@@ -231,6 +274,12 @@ def percentiles(times: list[float]) -> str:
     ordered = sorted(times)
     middle, late = ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]
     return f"{middle:.0f} ms (median), {late:.0f} ms (99 %), {ordered[-1]:.0f} ms (worst of {len(ordered)})"
+
+
+def processor_seconds(pid: int) -> float:
+    """How much processor time a process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def now_ms() -> int:

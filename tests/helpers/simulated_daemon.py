@@ -71,6 +71,7 @@ async def simulated_daemon(directory: Path, configuration: str, play: Play) -> A
         network=NoNetwork(),
         writing=InlineExecutor(),
         reading=InlineExecutor(),
+        counting=InlineExecutor(),
     )
     daemon = Daemon(load_config(config_file, adapters=adapters, environ={}), surroundings)
     async with trio.open_nursery() as nursery:

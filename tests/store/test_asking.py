@@ -91,7 +91,7 @@ def test_the_page_of_what_waits_tells_what_is_not_polled(store: SqliteWriter) ->
         waiting("c", system="other", next_poll_at=None),
         Action("d", "sys", NOW, due_at=NOW),
     )
-    assert store.waiting_page("sys", "", 10) == [("a", True), ("b", False), ("c", False)]
+    assert store.waiting_page("sys", "", 10) == [("a", True), ("b", False)]
     assert store.waiting_page("sys", "a", 1) == [("b", False)]
 
 
@@ -100,7 +100,7 @@ def test_the_page_of_what_waits_tells_what_is_not_polled(store: SqliteWriter) ->
     [
         ("_DUE_POLLS", "actions_poll (system=? AND next_poll_at>? AND next_poll_at<?)"),
         ("_NEXT_POLL", "actions_poll (system=? AND next_poll_at>?)"),
-        ("_WAITING_PAGE", "actions_live (state=? AND id>?)"),
+        ("_WAITING_PAGE", "actions_live (system=? AND state=? AND id>?)"),
         ("_DUE_ACTIONS_BESIDES", "actions_due (system=? AND due_at<?)"),
         ("_NEXT_DUE_BESIDES", "actions_due (system=?)"),
     ],

@@ -18,7 +18,14 @@ from connectord.errors import BackupFailed, StateDirectoryUnusable, StoreTooNew
 from connectord.store.sqlite_backup import copy_database, own_as
 
 MIGRATION_SET = "connectord"
-MIGRATIONS = ("0001_initial.sql", "0002_people.sql", "0003_asking.sql", "0004_traces.sql", "0005_upkeep.sql")
+MIGRATIONS = (
+    "0001_initial.sql",
+    "0002_people.sql",
+    "0003_asking.sql",
+    "0004_traces.sql",
+    "0005_upkeep.sql",
+    "0006_pages.sql",
+)
 
 BACKUPS_NAME = "backups"
 BACKUPS_KEPT = 3

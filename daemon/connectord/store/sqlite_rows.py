@@ -44,10 +44,6 @@ MUTABLE_COLUMNS = tuple(name for name in INSERTED_COLUMNS if name not in _FIXED)
 inserted_values = attrgetter(*INSERTED_COLUMNS)
 mutable_values = attrgetter(*MUTABLE_COLUMNS)
 asking_values = attrgetter(*ASKING_COLUMNS)
-LIVE_PAGE = (
-    f"SELECT {SELECT_ACTION} FROM actions a INDEXED BY actions_live "  # noqa: S608
-    "WHERE a.state = ? AND a.state <> 'closed' AND a.id > ? ORDER BY a.id LIMIT ?"
-)
 
 
 def action_from(row: Sequence[Any]) -> Action:

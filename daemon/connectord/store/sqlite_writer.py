@@ -28,12 +28,12 @@ from connectord.store.base import (
 )
 from connectord.store.sqlite_alike import change_alike, over_limit
 from connectord.store.sqlite_connection import CHECKPOINT_PAGES, open_writer, translate_errors
+from connectord.store.sqlite_pages import LIVE_SYSTEMS, live_page
 from connectord.store.sqlite_pruning import prune
 from connectord.store.sqlite_rows import (
     ACTION_WIDTH,
     ASKING_COLUMNS,
     INSERTED_COLUMNS,
-    LIVE_PAGE,
     MUTABLE_COLUMNS,
     SELECT_ACTION,
     SELECT_CONFIG,
@@ -80,8 +80,8 @@ _NEXT_POLL = (
     f"AND deadline > ? AND id {_BESIDES} ORDER BY next_poll_at LIMIT 1"
 )
 _WAITING_PAGE = (
-    "SELECT id, system = ? AND next_poll_at IS NULL FROM actions INDEXED BY actions_live "
-    "WHERE state = 'waiting' AND state <> 'closed' AND id > ? ORDER BY id LIMIT ?"
+    "SELECT id, next_poll_at IS NULL FROM actions INDEXED BY actions_live "
+    "WHERE system = ? AND state = 'waiting' AND state <> 'closed' AND id > ? ORDER BY id LIMIT ?"
 )
 _OVERDUE = (
     "SELECT id FROM actions INDEXED BY actions_deadline WHERE state = 'waiting' AND deadline <= ? "
@@ -130,12 +130,15 @@ _HASTEN_OUTBOX = (
 )
 # The live states' counts come from the partial indexes alone; no table page is read.
 _LIVE_COUNTS = (
+    f"{LIVE_SYSTEMS} "  # noqa: S608
     "SELECT system, 'pending', count(*) FROM actions INDEXED BY actions_due WHERE state = 'pending' GROUP BY system "
     "UNION ALL "
     "SELECT system, 'waiting', count(*) FROM actions INDEXED BY actions_deadline WHERE state = 'waiting' "
     "GROUP BY system UNION ALL "
-    "SELECT system, state, count(*) FROM actions INDEXED BY actions_live "
-    "WHERE state IN ('attempting', 'todo', 'in_progress') AND state <> 'closed' GROUP BY system, state"
+    "SELECT system, few.state, (SELECT count(*) FROM actions a INDEXED BY actions_live "
+    "WHERE a.system = s.system AND a.state = few.state AND a.state <> 'closed') AS number "
+    "FROM s, (SELECT 'attempting' AS state UNION ALL SELECT 'todo' UNION ALL SELECT 'in_progress') AS few "
+    "WHERE system IS NOT NULL AND number > 0"
 )
 
 
@@ -341,7 +344,8 @@ class SqliteWriter:
         return None if row is None else row[0]
 
     def live_page(self, state: str, after: str, limit: int) -> Sequence[Action]:
-        return [action_from(row) for row in self._all(LIVE_PAGE, state, after, limit)]
+        with translate_errors():
+            return live_page(self._connection, state, after, limit)
 
     def live_counts(self) -> dict[tuple[str, str], int]:
         return {(row[0], row[1]): row[2] for row in self._all(_LIVE_COUNTS)}
