@@ -80,7 +80,7 @@ def test_what_is_due_is_attempted_besides_the_probes_under_way(store: SqliteWrit
 def test_rule_10_what_is_probed_is_not_over_the_limit(store: SqliteWriter) -> None:
     tried = [Action(name, "sys", NOW, due_at=NOW, attempts=5, probe=name == "probed") for name in ("tried", "probed")]
     put(store, *tried)
-    assert store.over_limit_ids("sys", 5, 10) == ["tried"]
+    assert [action.id for action in store.over_limit("sys", 5, 10)] == ["tried"]
 
 
 def test_the_page_of_what_waits_tells_what_is_not_polled(store: SqliteWriter) -> None:
