@@ -1,12 +1,13 @@
 """A daemon with a million actions pending and a million waiting: memory, start, questions, a reload that touches them.
 
-``python benchmarks/scale.py [--pending 1000000] [--waiting 1000000] [--loop 3000] [--directory DIR] [--store DIR]``
+``python benchmarks/scale.py [--pending 1000000] [--waiting 1000000] [--directory DIR] [--store DIR]``
 
 The rows are made by SQL, with the history and the attempts that such actions have. Measured, each on the large store
 and, where it says so, on an empty one beside it: the time from the process's start to its first answer; resident
 memory; ``list`` and ``show`` (median and worst of 50); the full loop (submit, request, callback, closed); the reload
 that lowers the retry limit, so that every pending action is closed (rule 10c), with an action submitted to another
-system every 50 ms meanwhile: how long after its submission its attempt began, and how long ``list`` and ``show`` took. ``--directory`` should be on a disk.
+system every 50 ms meanwhile: how long after its submission its attempt began, and how long ``list`` and ``show`` took.
+``--directory`` should be on a disk.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from connectord.testing.daemon_process import DaemonProcess
 from full_loop import memory
 
 QUESTIONS = 50
+RELOAD_SECONDS = 1800
 FAR_MS = 30 * 86_400_000
 
 _NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count) "
@@ -63,6 +65,8 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, help="where the databases are made")
     parser.add_argument("--store", type=Path, help="a directory where the rows are kept for the next time")
     options = parser.parse_args()
+    if options.directory is not None:
+        options.directory.mkdir(parents=True, exist_ok=True)
     # each calls back over kept connections, so each daemon has one of its own
     with (
         running_system() as port,
@@ -86,9 +90,7 @@ async def measure(ports: tuple[int, int], directory: Path, options: argparse.Nam
         for daemon, what in ((empty, "empty"), (large, "large")):
             began = time.perf_counter()
             await daemon.start()
-            print(
-                f"{what}: start to first answer {took(began):.2f} s, {memory(daemon.pid):.0f} MiB resident", flush=True
-            )
+            tell_start(what, daemon, began)
         ask(large)
         await compare_loops(large, empty, options)
         await reload(large, ports[0])
@@ -96,10 +98,19 @@ async def measure(ports: tuple[int, int], directory: Path, options: argparse.Nam
         large.kill()
         began = time.perf_counter()
         await large.start()
-        print(f"large, after a crash: start to first answer {took(began):.2f} s", flush=True)
+        tell_start("large, after a crash", large, began)
     finally:
         large.kill()
         empty.kill()
+
+
+def tell_start(what: str, daemon: DaemonProcess, began: float) -> None:
+    """Print how long it took until it answered."""
+    print(
+        f"{what}: start to first answer {took(began):.2f} s, {processor_seconds(daemon.pid):.2f} s of processor time, "
+        f"{memory(daemon.pid):.0f} MiB resident",
+        flush=True,
+    )
 
 
 def configuration(daemon: DaemonProcess, port: int, *, limit: int) -> str:
@@ -205,7 +216,7 @@ async def reload(daemon: DaemonProcess, port: int) -> None:
     plan: dict[str, int] = {}
 
     async def foretell() -> None:
-        plan.update((await daemon.call("reload", plan=True))["plan"]["actions"])
+        plan.update(await reload_now(daemon, plan=True))
 
     began = time.perf_counter()
     await delays(daemon, foretell)
@@ -220,7 +231,7 @@ async def reload(daemon: DaemonProcess, port: int) -> None:
 
     async def apply() -> None:
         nonlocal closed
-        closed = (await daemon.call("reload"))["plan"]["actions"]["close"]
+        closed = (await reload_now(daemon))["close"]
 
     began, worked = time.perf_counter(), processor_seconds(daemon.pid)
     busy = await delays(daemon, apply)
@@ -230,6 +241,16 @@ async def reload(daemon: DaemonProcess, port: int) -> None:
         f"({closed / seconds:,.0f} a second)"
     )
     print(f"attempts during the reload began within {percentiles(busy)} of their submission", flush=True)
+
+
+async def reload_now(daemon: DaemonProcess, **params: Any) -> Any:
+    """What a reload says of the actions that it concerns, however long it takes."""
+
+    def ask() -> Any:
+        with ControlClient(daemon.socket, RELOAD_SECONDS) as client:
+            return client.call("reload", params)["plan"]["actions"]
+
+    return await trio.to_thread.run_sync(ask)
 
 
 async def delays(daemon: DaemonProcess, work: Callable[[], Awaitable[Any]]) -> list[float]:

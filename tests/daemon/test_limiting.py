@@ -42,7 +42,7 @@ def seed(store: SqliteWriter, count: int) -> None:
             system=rng.choice(("depot", "depot", "other")),
             submitted_at=NOW - rng.randrange(10**6),
             case_id=rng.choice((None, "C-0", "C-1")),
-            owner=rng.choice((None, "bert@example.org", "Zoë \"Z\" O'Hara")),
+            owner=rng.choice((None, "bert@example.org", 'Zoë "Z" O\'Hara')),
             state=state,
             attempts=attempts,
             due_at=NOW + number if is_pending else None,
@@ -65,7 +65,7 @@ def seed(store: SqliteWriter, count: int) -> None:
 
 def dump(store: SqliteWriter) -> dict[str, list[Any]]:
     """All rows. Within one moment, which action is numbered first is nobody's concern: numbers are apart from rows."""
-    rows = {table: store._all(f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES}
+    rows = {table: store._all(f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES}  # noqa: S608
     for table in ("history", "outbox"):
         rows[f"numbers of {table}"] = [row[0] for row in rows[table]]
         rows[table] = sorted((row[1:] for row in rows[table]), key=lambda row: str(row[0]))

@@ -104,7 +104,8 @@ def plans_of(reader: SqliteReader, ask: Callable[[SqliteReader], object]) -> lis
     connection.set_trace_callback(seen.append)
     ask(reader)
     connection.set_trace_callback(None)
-    return [[row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}")] for sql in seen if "RECURSIVE" not in sql]
+    asked = [sql for sql in seen if "RECURSIVE" not in sql]
+    return [[row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}")] for sql in asked]
 
 
 LIVE = "SEARCH a USING INDEX actions_live (system=? AND state=? AND id<?)"

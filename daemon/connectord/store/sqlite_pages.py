@@ -22,7 +22,7 @@ LIVE_STATES = tuple(state.value for state in State if state is not State.CLOSED)
 
 def systems_sql(index: str, condition: str) -> str:
     """A common table ``s`` of the systems in an index, found by a step for each."""
-    first = f"SELECT min(system) FROM actions INDEXED BY {index} WHERE {condition}"
+    first = f"SELECT min(system) FROM actions INDEXED BY {index} WHERE {condition}"  # noqa: S608
     return (
         f"WITH RECURSIVE s (system) AS ({first} UNION ALL "  # noqa: S608
         f"SELECT ({first} AND system > s.system) FROM s WHERE s.system IS NOT NULL)"
