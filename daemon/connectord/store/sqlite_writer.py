@@ -28,7 +28,7 @@ from connectord.store.base import (
 )
 from connectord.store.sqlite_alike import change_alike, over_limit
 from connectord.store.sqlite_connection import CHECKPOINT_PAGES, open_writer, translate_errors
-from connectord.store.sqlite_pages import live_page
+from connectord.store.sqlite_pages import LIVE_STATES, LIVE_SYSTEMS, live_page
 from connectord.store.sqlite_pruning import prune
 from connectord.store.sqlite_rows import (
     ACTION_WIDTH,
@@ -128,9 +128,13 @@ _HASTEN_OUTBOX = (
     "UPDATE outbox SET next_try_at = ?, owner = coalesce((SELECT owner FROM cases WHERE id = outbox.case_id), owner) "
     "WHERE seq = ? AND delivered_at IS NULL"
 )
-# The live states' counts come from the one index that has both columns; no table page is read.
+# No table page is read; a count of a range costs half of what a scan with GROUP BY does.
+_STATES = " UNION ALL ".join(f"SELECT '{state}'" for state in LIVE_STATES)
 _LIVE_COUNTS = (
-    "SELECT system, state, count(*) FROM actions INDEXED BY actions_live WHERE state <> 'closed' GROUP BY system, state"
+    f"{LIVE_SYSTEMS}, live (state) AS ({_STATES}) "  # noqa: S608
+    "SELECT s.system, live.state, (SELECT count(*) FROM actions a INDEXED BY actions_live "
+    "WHERE a.system = s.system AND a.state = live.state AND a.state <> 'closed') "
+    "FROM s CROSS JOIN live WHERE s.system IS NOT NULL"
 )
 
 
@@ -340,7 +344,7 @@ class SqliteWriter:
             return live_page(self._connection, state, after, limit)
 
     def live_counts(self) -> dict[tuple[str, str], int]:
-        return {(row[0], row[1]): row[2] for row in self._all(_LIVE_COUNTS)}
+        return {(system, state): count for system, state, count in self._all(_LIVE_COUNTS) if count}
 
     def case_owner(self, case_id: str) -> str | None:
         row = self._one("SELECT owner FROM cases WHERE id = ?", case_id)
