@@ -12,7 +12,7 @@ NODE_RED_LOCK := $(NODE_RED)/package-lock.json
 NODE_RED_READY := $(NODE_RED)/node_modules/.package-lock.json
 PLUGINS := plugins/connectord-http plugins/connectord-exec plugins/connectord-amqp plugins/connectord-sftp
 
-.PHONY: demo test lint simulate mutants bench attack forge fuzz docs clean services packages deb deb-test restarts service-report
+.PHONY: demo test lint simulate mutants bench bench-scale attack forge fuzz docs clean services packages deb deb-test restarts service-report
 .PHONY: prove prove-kills prove-power-loss prove-nth-call prove-disk-full prove-stopped prove-resources prove-clock
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -49,6 +49,11 @@ bench: $(READY)
 	$(BIN)/python benchmarks/http_out.py --seconds 0.5 --rounds 3 --in-flight 64 256 --protocols http
 	$(BIN)/python benchmarks/ledger.py --rows 200000
 	$(BIN)/python benchmarks/latency.py
+
+# A million actions pending and a million waiting, and a day with retention: 2 GB, kept in build/scale, and some minutes
+bench-scale: $(READY)
+	$(BIN)/python benchmarks/scale.py --store build/scale --directory build/scale
+	$(BIN)/python benchmarks/retention_day.py --actions 500000 --directory build/scale
 
 # The proofs of docs/guarantees.md with real processes, at full length; `make test` runs each of them in short
 PROVE := $(BIN)/python -m pytest -q -s

@@ -48,6 +48,8 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, help="where the database is made")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    if options.directory is not None:
+        options.directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="connectord-day-", dir=options.directory) as name:
         clock = trio.testing.MockClock(autojump_threshold=0)
         trio.run(live, Path(name) / "connectord.db", options, clock=clock)

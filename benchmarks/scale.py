@@ -1,17 +1,20 @@
 """A daemon with a million actions pending and a million waiting: memory, start, questions, a reload that touches them.
 
-``python benchmarks/scale.py [--pending 1000000] [--waiting 1000000] [--loop 3000] [--directory DIR]``
+``python benchmarks/scale.py [--pending 1000000] [--waiting 1000000] [--directory DIR] [--store DIR]``
 
 The rows are made by SQL, with the history and the attempts that such actions have. Measured, each on the large store
 and, where it says so, on an empty one beside it: the time from the process's start to its first answer; resident
 memory; ``list`` and ``show`` (median and worst of 50); the full loop (submit, request, callback, closed); the reload
 that lowers the retry limit, so that every pending action is closed (rule 10c), with an action submitted to another
-system every 50 ms meanwhile: how long after its submission its attempt began. ``--directory`` should be on a disk.
+system every 50 ms meanwhile: how long after its submission its attempt began, and how long ``list`` and ``show`` took.
+``--directory`` should be on a disk.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import sqlite3
 import statistics
 import tempfile
@@ -30,6 +33,7 @@ from connectord.testing.daemon_process import DaemonProcess
 from full_loop import memory
 
 QUESTIONS = 50
+RELOAD_SECONDS = 1800
 FAR_MS = 30 * 86_400_000
 
 _NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count) "
@@ -59,7 +63,10 @@ def main() -> None:
     parser.add_argument("--loop", type=int, default=3_000, help="actions in each round of the full loop")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--directory", type=Path, help="where the databases are made")
+    parser.add_argument("--store", type=Path, help="a directory where the rows are kept for the next time")
     options = parser.parse_args()
+    if options.directory is not None:
+        options.directory.mkdir(parents=True, exist_ok=True)
     # each calls back over kept connections, so each daemon has one of its own
     with (
         running_system() as port,
@@ -76,16 +83,14 @@ async def measure(ports: tuple[int, int], directory: Path, options: argparse.Nam
         (daemon.directory / "state").mkdir(parents=True)
         daemon.configure(configuration(daemon, port, limit=10))
     began = time.perf_counter()
-    build(large.directory / "state" / "connectord.db", options.pending, options.waiting)
+    provide(large.directory / "state" / "connectord.db", options)
     size = (large.directory / "state" / "connectord.db").stat().st_size / 2**20
     print(f"{options.pending:,} pending, {options.waiting:,} waiting: {size:,.0f} MiB, made in {took(began):.0f} s")
     try:
         for daemon, what in ((empty, "empty"), (large, "large")):
             began = time.perf_counter()
             await daemon.start()
-            print(
-                f"{what}: start to first answer {took(began):.2f} s, {memory(daemon.pid):.0f} MiB resident", flush=True
-            )
+            tell_start(what, daemon, began)
         ask(large)
         await compare_loops(large, empty, options)
         await reload(large, ports[0])
@@ -93,10 +98,19 @@ async def measure(ports: tuple[int, int], directory: Path, options: argparse.Nam
         large.kill()
         began = time.perf_counter()
         await large.start()
-        print(f"large, after a crash: start to first answer {took(began):.2f} s", flush=True)
+        tell_start("large, after a crash", large, began)
     finally:
         large.kill()
         empty.kill()
+
+
+def tell_start(what: str, daemon: DaemonProcess, began: float) -> None:
+    """Print how long it took until it answered."""
+    print(
+        f"{what}: start to first answer {took(began):.2f} s, {processor_seconds(daemon.pid):.2f} s of processor time, "
+        f"{memory(daemon.pid):.0f} MiB resident",
+        flush=True,
+    )
 
 
 def configuration(daemon: DaemonProcess, port: int, *, limit: int) -> str:
@@ -107,6 +121,22 @@ def configuration(daemon: DaemonProcess, port: int, *, limit: int) -> str:
         text += f"retry.limit = {limit if name == 'depot' else 10}\n"
         text += f'[systems.{name}.http]\nurl = "http://127.0.0.1:{port}/jobs"\n'
     return text
+
+
+def provide(path: Path, options: argparse.Namespace) -> None:
+    """Make the rows, or take those that were kept."""
+    if options.store is None:
+        build(path, options.pending, options.waiting)
+        return
+    kept = options.store / f"{options.pending}-{options.waiting}.db"
+    if not kept.exists():
+        options.store.mkdir(parents=True, exist_ok=True)
+        building = kept.with_suffix(".new")
+        building.unlink(missing_ok=True)
+        build(building, options.pending, options.waiting)
+        building.rename(kept)
+    shutil.copyfile(kept, path)
+    path.chmod(0o600)
 
 
 def build(path: Path, pending: int, waiting: int) -> None:
@@ -183,9 +213,14 @@ async def loop(daemon: DaemonProcess, count: int) -> float:
 async def reload(daemon: DaemonProcess, port: int) -> None:
     """Lower the limit of ``depot`` to what its actions were tried already, and see who waits meanwhile."""
     daemon.configure(configuration(daemon, port, limit=4))
+    plan: dict[str, int] = {}
+
+    async def foretell() -> None:
+        plan.update(await reload_now(daemon, plan=True))
+
     began = time.perf_counter()
-    plan = (await daemon.call("reload", plan=True))["plan"]["actions"]
-    print(f"reload --plan: {took(began):.1f} s, {plan['close']:,} to be closed", flush=True)
+    await delays(daemon, foretell)
+    print(f"reload --plan: {took(began) - 1:.1f} s, {plan['close']:,} to be closed", flush=True)
 
     async def nothing() -> None:
         await trio.sleep(5)
@@ -196,17 +231,35 @@ async def reload(daemon: DaemonProcess, port: int) -> None:
 
     async def apply() -> None:
         nonlocal closed
-        closed = (await daemon.call("reload"))["plan"]["actions"]["close"]
+        closed = (await reload_now(daemon))["close"]
 
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), processor_seconds(daemon.pid)
     busy = await delays(daemon, apply)
-    print(f"reload: {took(began):.1f} s, {closed:,} closed ({closed / took(began):,.0f} a second)")
+    seconds, worked = took(began) - 1, processor_seconds(daemon.pid) - worked
+    print(
+        f"reload: {seconds:.1f} s, {worked:.1f} s of the daemon's processor time, {closed:,} closed "
+        f"({closed / seconds:,.0f} a second)"
+    )
     print(f"attempts during the reload began within {percentiles(busy)} of their submission", flush=True)
 
 
+async def reload_now(daemon: DaemonProcess, **params: Any) -> Any:
+    """What a reload says of the actions that it concerns, however long it takes."""
+
+    def ask() -> Any:
+        with ControlClient(daemon.socket, RELOAD_SECONDS) as client:
+            return client.call("reload", params)["plan"]["actions"]
+
+    return await trio.to_thread.run_sync(ask)
+
+
 async def delays(daemon: DaemonProcess, work: Callable[[], Awaitable[Any]]) -> list[float]:
-    """Submit an action every 50 ms while ``work`` is done; how long after its submission each attempt began (ms)."""
+    """Submit an action every 50 ms while ``work`` is done; how long after its submission each attempt began (ms).
+
+    Prints how long ``list`` and ``show`` took meanwhile.
+    """
     sent: dict[str, int] = {}
+    asked: list[float] = []
     async with trio.open_nursery() as nursery:
 
         async def submit() -> None:
@@ -215,7 +268,17 @@ async def delays(daemon: DaemonProcess, work: Callable[[], Awaitable[Any]]) -> l
                 sent[(await daemon.call("submit", system="sink", data={}))["id"]] = at
                 await trio.sleep(0.05)
 
+        async def look() -> None:
+            while True:
+                for method, params in (("list", {}), ("show", {"id": next(reversed(sent), None)})):
+                    if params.get("id", "") is not None:
+                        began = time.perf_counter()
+                        await daemon.call(method, **params)
+                        asked.append(took(began) * 1000)
+                await trio.sleep(0.1)
+
         nursery.start_soon(submit)
+        nursery.start_soon(look)
         await work()
         nursery.cancel_scope.cancel()
     await trio.sleep(1)
@@ -223,6 +286,7 @@ async def delays(daemon: DaemonProcess, work: Callable[[], Awaitable[Any]]) -> l
     for action_id, at in sent.items():
         attempts = (await daemon.call("attempts", id=action_id))["attempts"]
         found.append(datetime.fromisoformat(attempts[0]["started_at"]).timestamp() * 1000 - at)
+    print(f"`list` and `show` meanwhile: {percentiles(asked)}")
     return found
 
 
@@ -231,6 +295,12 @@ def percentiles(times: list[float]) -> str:
     ordered = sorted(times)
     middle, late = ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]
     return f"{middle:.0f} ms (median), {late:.0f} ms (99 %), {ordered[-1]:.0f} ms (worst of {len(ordered)})"
+
+
+def processor_seconds(pid: int) -> float:
+    """How much processor time a process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def now_ms() -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 from connectord.adapters import Call, NotConnected, NotThere, Outcome, ProbeAnswer, Rejected, Succeeded, Taken, Unclear
-from connectord.ledger.operations import EnforceLimit
+from connectord.ledger.limiting import EnforceLimit
 from connectord.lifecycle import events as on
 from connectord.lifecycle.policy import RetryPolicy
 from helpers.world import World, world

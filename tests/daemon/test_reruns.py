@@ -37,7 +37,7 @@ class _Services:
         self.here = here
         self.ledger: Ledger = here.ledger
 
-    async def read(self, question: Callable[[ReadStore], T]) -> T:
+    async def read_at_length(self, question: Callable[[ReadStore], T]) -> T:
         return question(self.here.reader)
 
     def limit_of(self, system: str) -> int | None:

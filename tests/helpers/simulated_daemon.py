@@ -110,6 +110,7 @@ async def triggered_daemon(
         writing=InlineExecutor(),
         reading=reading or InlineExecutor(),
         maintaining=InlineExecutor(),
+        counting=InlineExecutor(),
         entrances=simulated_entrances(SimulatedListener(), SimulatedListener()),
     )
     daemon = Daemon(load_config(config_file, adapters=adapters, environ={}), surroundings)

@@ -77,7 +77,7 @@ def test_what_is_due_is_attempted_besides_the_probes_under_way(store: SqliteWrit
 def test_rule_10_what_is_probed_is_not_over_the_limit(store: SqliteWriter) -> None:
     tried = [Action(name, "sys", NOW, due_at=NOW, attempts=5, probe=name == "probed") for name in ("tried", "probed")]
     put(store, *tried)
-    assert store.over_limit_ids("sys", 5, 10) == ["tried"]
+    assert [action.id for action in store.over_limit("sys", 5, 10)] == ["tried"]
 
 
 def test_the_page_of_what_waits_tells_what_is_not_polled(store: SqliteWriter) -> None:
@@ -88,7 +88,7 @@ def test_the_page_of_what_waits_tells_what_is_not_polled(store: SqliteWriter) ->
         waiting("c", system="other", next_poll_at=None),
         Action("d", "sys", NOW, due_at=NOW),
     )
-    assert store.waiting_page("sys", "", 10) == [("a", True), ("b", False), ("c", False)]
+    assert store.waiting_page("sys", "", 10) == [("a", True), ("b", False)]
     assert store.waiting_page("sys", "a", 1) == [("b", False)]
 
 
@@ -97,7 +97,7 @@ def test_the_page_of_what_waits_tells_what_is_not_polled(store: SqliteWriter) ->
     [
         ("_DUE_POLLS", "actions_poll (system=? AND next_poll_at>? AND next_poll_at<?)"),
         ("_NEXT_POLL", "actions_poll (system=? AND next_poll_at>?)"),
-        ("_WAITING_PAGE", "actions_live (state=? AND id>?)"),
+        ("_WAITING_PAGE", "actions_live (system=? AND state=? AND id>?)"),
         ("_DUE_ACTIONS_BESIDES", "actions_due (system=? AND <expr>=? AND due_at<?)"),
         ("_DUE_MANUALLY_BESIDES", "actions_due (system=? AND <expr>=? AND due_at<?)"),
         ("_NEXT_DUE_BESIDES", "actions_due (system=? AND <expr>=?)"),

@@ -122,7 +122,7 @@ def test_a_crash_at_any_step_changes_nothing(tmp_path: Path) -> None:
 def test_an_older_daemon_says_which_one_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     SqliteWriter(tmp_path / "connectord.db").close()
     monkeypatch.setattr(sqlite_migrations, "MIGRATIONS", sqlite_migrations.MIGRATIONS[:3])
-    words = rf"connectord {__version__} \(it has 0004_traces, 0005_upkeep, 0006_turns\).*up to 0003_asking"
+    words = rf"connectord {__version__} \(it has .*0005_upkeep, .*\).*up to 0003_asking"
     with pytest.raises(StoreTooNew, match=words):
         SqliteWriter(tmp_path / "connectord.db")
 
@@ -167,7 +167,7 @@ def test_the_plan_says_what_would_be_done_and_does_nothing(tmp_path: Path) -> No
     place = ["--state-directory", str(path.parent)]
     plan = CliRunner().invoke(main, ["migrate", "--plan", *place])
     assert plan.exit_code == 0, plan.output
-    for words in ("5 to apply", "0002_people  People's work", "0005_upkeep", "8 actions", "backup: "):
+    for words in ("6 to apply", "0002_people  People's work", "0005_upkeep", "8 actions", "backup: "):
         assert words in plan.output
     assert applied(path) == [FIRST]
     assert CliRunner().invoke(main, ["migrate", *place]).exit_code == 0

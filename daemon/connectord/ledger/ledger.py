@@ -24,7 +24,9 @@ from connectord.errors import Overloaded, RequestError, StoreError, StoreFailed,
 from connectord.ledger import asking
 from connectord.ledger import operations as op
 from connectord.ledger.ids import IdSource
+from connectord.ledger.limiting import FIRST_SLICE, LARGEST_SLICE, EnforceLimit
 from connectord.ledger.masking import Mask, masked
+from connectord.ledger.pace import Pace
 from connectord.ledger.policies import PolicyBook
 from connectord.ledger.polled import PolledActions
 from connectord.ledger.standing import StandingClaim
@@ -421,7 +423,14 @@ class Ledger:
 
     async def enforce_limit(self, system: str, who: str) -> int:
         """Rules 10 and 11: close what today's limit no longer allows to go on; how many that were."""
-        return await self._in_slices(op.EnforceLimit(system, who))
+        pace = Pace(LARGEST_SLICE, smallest=FIRST_SLICE, first=FIRST_SLICE, step=25, short_ms=6, long_ms=15)
+        touched = 0
+        while True:
+            done = cast("op.Slice", await self.insist(EnforceLimit(system, who, pace.size, self._clock)))
+            touched += done.touched
+            if not done.more:
+                return touched
+            pace.adapt(done.took_ms)
 
     async def _in_slices(self, operation: op.Operation) -> int:
         touched = 0

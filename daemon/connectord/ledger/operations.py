@@ -20,9 +20,6 @@ SLICE = 500
 """How many actions one operation over many touches at a time, so that nobody waits long behind it."""
 
 
-LIMIT_SLICE = 200
-"""The same for a changed limit, which may concern all there are: an attempt that is due waits for two at most."""
-
 CONFIG_TEXTS_KEPT = 200
 """How many configurations keep their text, so that frequent changes of a large file do not fill the disk."""
 
@@ -151,11 +148,13 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """How many actions were touched, whether there may be more, and when the next one is due, if that is known."""
+    """How many actions were touched, whether there may be more, when the next one is due, if that is known, and how
+    long it took, in milliseconds, if that was asked."""
 
     touched: int
     more: bool
     next_at: int | None = None
+    took_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,23 +188,6 @@ class ShortenWaits:
             unit.shorten_wait(action)
         unit.flush()
         return page[-1].id if len(page) == SLICE else None
-
-
-@dataclass(frozen=True, slots=True)
-class EnforceLimit:
-    """Close what was tried as often as today's limit allows (rule 10c), after a reload and at every start."""
-
-    system: str
-    who: str
-
-    def perform(self, unit: Unit) -> Slice:
-        unit.flush()
-        limit = unit.policies.of(self.system).retry.limit
-        ids = unit.store.over_limit_ids(self.system, limit, LIMIT_SLICE)
-        unit.load_ahead(ids)
-        for action_id in ids:
-            unit.apply(action_id, on.LimitChanged(), self.who)
-        return Slice(len(ids), len(ids) == LIMIT_SLICE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,11 +114,16 @@ class Action:
 
         ``limit_today`` is None where the system is no longer configured.
         """
-        if limit_today is None:
-            return self.limit_at_failure
-        if self.limit_at_failure is None:
-            return limit_today
-        return max(limit_today, self.limit_at_failure)
+        return shown_limit(limit_today, self.limit_at_failure)
+
+
+def shown_limit(limit_today: int | None, limit_at_failure: int | None) -> int | None:
+    """:meth:`Action.shown_limit`, of the two limits alone."""
+    if limit_today is None:
+        return limit_at_failure
+    if limit_at_failure is None:
+        return limit_today
+    return max(limit_today, limit_at_failure)
 
 
 FIELDS = tuple(field.name for field in fields(Action))

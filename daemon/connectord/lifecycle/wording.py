@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Protocol
 
 from connectord.lifecycle.action import Action, Reason, Resolution, State
 from connectord.lifecycle.effects import Notice
@@ -30,6 +32,8 @@ _DECIDERS = {
     "start": "the start of the daemon",
     "signal": "a signal to reload",
 }
+
+_NO_FURTHER = " No further tries: closed unsuccessfully."
 
 WORDS_SHOWN = 300
 """How many characters of somebody else's words a sentence holds; the card has all of them."""
@@ -86,7 +90,13 @@ def happened_text(why: str, event: Event) -> str:
 
 def format_time(at_ms: int) -> str:
     """A time for people, UTC, to the second: ``2026-11-24 12:03:11``."""
-    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return _format_second(at_ms // 1000)
+
+
+# thousands of actions fail in the same second when their system goes away, and are told of one after the other
+@lru_cache(maxsize=1024)
+def _format_second(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def format_moment(at_ms: int, now: int) -> str:
@@ -159,21 +169,27 @@ def assignee_text(assignee: Assignee) -> str:
 def tried_text(action: Action, shown_limit: int | None) -> str:
     """How many tries have ended, of how many: ``4 of 5``."""
     tried = action.attempts - 1 if action.state is State.ATTEMPTING else action.attempts
-    return f"{tried}" if shown_limit is None else f"{tried} of {shown_limit}"
+    return _of_limit(tried, shown_limit)
+
+
+def _of_limit(number: int, shown_limit: int | None) -> str:
+    return f"{number}" if shown_limit is None else f"{number} of {shown_limit}"
+
+
+def _failed_text(action: Notified, tried: str) -> str:
+    failed_at = format_time(action.error_at or 0)
+    return f"Connection failed at {failed_at} ({action.error_message}). Tried {tried} times."
 
 
 def connection_error_text(action: Action, shown_limit: int | None) -> str | None:
     """Rule 7's message: when it failed, how often it was tried, and what comes next. None without a failure."""
     if action.error_at is None:
         return None
-    of_limit = "" if shown_limit is None else f" of {shown_limit}"
-    under_way = action.state is State.ATTEMPTING
-    tried = tried_text(action, shown_limit)
-    failed = f"Connection failed at {format_time(action.error_at)} ({action.error_message}). Tried {tried} times."
+    failed = _failed_text(action, tried_text(action, shown_limit))
     if action.state is State.CLOSED:
-        return f"{failed} No further tries: closed unsuccessfully."
-    if under_way:
-        return f"{failed}\nTry {action.attempts}{of_limit} is under way."
+        return f"{failed}{_NO_FURTHER}"
+    if action.state is State.ATTEMPTING:
+        return f"{failed}\nTry {_of_limit(action.attempts, shown_limit)} is under way."
     if action.probe and action.due_at is not None:
         return (
             f"{failed}\nIt may have got through all the same: the system is asked before another try, at "
@@ -186,10 +202,29 @@ def connection_error_text(action: Action, shown_limit: int | None) -> str | None
     return f"{failed}\nNext automatic try at {format_time(action.due_at)}. Retry now: connectorctl retry {action.id}"
 
 
-def notice_text(action: Action, notice: Notice, shown_limit: int | None) -> str:
-    """What a case owner is told (rules 5 and 9)."""
+class Notified(Protocol):
+    """What an owner's notification tells of an action that is closed: nothing that closing it changes."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def system(self) -> str: ...
+    @property
+    def case_id(self) -> str | None: ...
+    @property
+    def attempts(self) -> int: ...
+    @property
+    def error_at(self) -> int | None: ...
+    @property
+    def error_message(self) -> str | None: ...
+
+
+def notice_text(action: Notified, notice: Notice, shown_limit: int | None) -> str:
+    """What a case owner is told of an action that is closed (rules 5 and 9)."""
     case = "" if action.case_id is None else f" of case {action.case_id}"
     headline = f"Action {action.id}{case} in {action.system}: Closed - Not Done Successfully"
     if notice is Notice.CLOSED_BY_HAND:
         return f"{headline}\nIt was closed unsuccessfully by hand."
-    return f"{headline}\n{connection_error_text(action, shown_limit) or ''}".rstrip()
+    if action.error_at is None:
+        return headline
+    return f"{headline}\n{_failed_text(action, _of_limit(action.attempts, shown_limit))}{_NO_FURTHER}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from connectord.lifecycle.action import Action
+from connectord.lifecycle.alike import AlikeAction
 from connectord.lifecycle.circumstances import Story
 
 P = ParamSpec("P")
@@ -272,6 +273,20 @@ class LimitCounts:
     shown: int
 
 
+@dataclass(frozen=True, slots=True)
+class AlikeChange:
+    """One change of many actions: their fields in ``changes`` get those values.
+
+    ``history`` has a row for each of ``ids``, in their order and numbered on, or none at all; in everything but number
+    and action they are the same.
+    """
+
+    ids: Sequence[str]
+    changes: Mapping[str, Any]
+    history: Sequence[HistoryRow] = ()
+    outbox: Sequence[OutboxRow] = ()
+
+
 @dataclass(slots=True)
 class WriteSet:
     """Everything that one transaction writes, in the order in which the store writes it."""
@@ -452,7 +467,8 @@ class WriteStore(Protocol):
     def waiting_page(self, system: str, after: str, limit: int) -> Sequence[tuple[str, bool]]: ...
     def overdue_ids(self, now: int, limit: int) -> Sequence[str]: ...
     def next_deadline(self) -> int | None: ...
-    def over_limit_ids(self, system: str, attempts: int, limit: int) -> Sequence[str]: ...
+    def over_limit(self, system: str, attempts: int, limit: int) -> Sequence[AlikeAction]: ...
+    def change_alike(self, change: AlikeChange) -> None: ...
     def open_attempts(self, limit: int) -> Sequence[tuple[str, int]]: ...
     def last_seq(self) -> int: ...
     def last_change_at(self) -> int | None: ...

@@ -25,6 +25,7 @@ MIGRATIONS = (
     "0004_traces.sql",
     "0005_upkeep.sql",
     "0006_turns.sql",
+    "0007_pages.sql",
 )
 
 BACKUPS_NAME = "backups"

@@ -37,10 +37,10 @@ from connectord.store.base import (
     Selection,
 )
 from connectord.store.sqlite_connection import open_reader, translate_errors
+from connectord.store.sqlite_pages import LIVE_STATES, LIVE_SYSTEMS, Stream, live_page, merge, systems_in
 from connectord.store.sqlite_pruning import due, retention_record
 from connectord.store.sqlite_rows import (
     ACTION_WIDTH,
-    LIVE_PAGE,
     NEXT_DUE,
     SELECT_ACTION,
     SELECT_CONFIG,
@@ -91,7 +91,9 @@ _CLOSED_BY_LIMIT = (
 _RETRYING = "a.state = 'pending' AND a.attempts > 0"
 _OF_PEOPLE = "a.state IN ('todo', 'in_progress')"
 _OLDEST = (
-    "SELECT submitted_at FROM actions INDEXED BY actions_live WHERE state = ? AND state <> 'closed' ORDER BY id LIMIT 1"
+    f"{LIVE_SYSTEMS} SELECT submitted_at FROM actions WHERE id = (SELECT min((SELECT id FROM actions a "  # noqa: S608
+    "INDEXED BY actions_live WHERE a.system = s.system AND a.state = ? AND a.state <> 'closed' ORDER BY id LIMIT 1)) "
+    "FROM s WHERE system IS NOT NULL)"
 )
 _PEOPLE_COUNTS = (
     "SELECT queue, user, state, count(*), min(todo_at) FROM actions INDEXED BY actions_people "
@@ -176,6 +178,11 @@ class SqliteReader:
         return rows[0][0] if rows else None
 
     def list_records(self, filters: Filters, after: str | None, limit: int) -> Sequence[ActionRecord]:
+        if filters.queue is None and filters.user is None and filters.case_id is None and not filters.retrying:
+            # what was closed somehow is closed
+            state = "closed" if filters.state is None and filters.resolution is not None else filters.state
+            if state is not None or filters.system is not None:
+                return self._list_streams(replace(filters, state=state), after, limit)
         where, args = _where(filters)
         if after is not None:
             where.append("a.id < ?")
@@ -192,14 +199,21 @@ class SqliteReader:
             index = " INDEXED BY actions_case"
         elif filters.retrying:
             index = " INDEXED BY actions_retrying_newest"
-        elif filters.state is not None and filters.state != "closed":
-            where.append("a.state <> 'closed'")
-            index = " INDEXED BY actions_live"
-        elif filters.system is not None:
-            index = " INDEXED BY actions_system"
         condition = f" WHERE {' AND '.join(where)}" if where else ""
         sql = f"{_RECORD}{index}{condition} ORDER BY a.id DESC LIMIT ?"
         return [_record(row) for row in self._all(sql, *args, limit)]
+
+    def _list_streams(self, filters: Filters, after: str | None, limit: int) -> list[ActionRecord]:
+        with translate_errors():
+            streams = [
+                _stream(replace(filters, state=state, system=system), after)
+                for state in ((*LIVE_STATES, "closed") if filters.state is None else (filters.state,))
+                for system in (self._systems(state) if filters.system is None else (filters.system,))
+            ]
+            return [_record(row) for row in merge(self._connection, streams, limit, newest_first=True)]
+
+    def _systems(self, state: str) -> Sequence[str]:
+        return systems_in(self._connection, _index_of(state))
 
     def case(self, case_id: str, after: str | None, limit: int) -> CaseRecord | None:
         rows = self._all("SELECT id, owner, data, created_at FROM cases WHERE id = ?", case_id)
@@ -280,7 +294,8 @@ class SqliteReader:
         return {row[0]: row[1] for row in self._all("SELECT system, who FROM paused_systems")}
 
     def live_page(self, state: str, after: str, limit: int) -> Sequence[Action]:
-        return [action_from(row) for row in self._all(LIVE_PAGE, state, after, limit)]
+        with translate_errors():
+            return live_page(self._connection, state, after, limit)
 
     def limit_counts(self, system: str, before: int | None, after: int | None) -> LimitCounts:
         found = {row[0]: row[1:] for row in self._all(_LIMIT_COUNTS, before, before, after, after, system)}
@@ -373,6 +388,21 @@ def _where(filters: Filters) -> tuple[list[str], list[Any]]:
 def _chosen(conditions: Mapping[str, str], filters: Filters | ChangeFilters) -> tuple[list[str], list[Any]]:
     chosen = [(sql, getattr(filters, name)) for name, sql in conditions.items()]
     return [sql for sql, value in chosen if value is not None], [value for _, value in chosen if value is not None]
+
+
+def _index_of(state: str | None) -> str:
+    return "actions_done" if state == "closed" else "actions_live"
+
+
+def _stream(filters: Filters, after: str | None) -> Stream:
+    where, args = _where(filters)
+    # SQLite uses a partial index only where it can prove that the rows are in it
+    where.append("a.state = 'closed'" if filters.state == "closed" else "a.state <> 'closed'")
+    if after is not None:
+        where.append("a.id < ?")
+        args.append(after)
+    index = _index_of(filters.state)
+    return Stream(f"{_RECORD} INDEXED BY {index} WHERE {' AND '.join(where)} ORDER BY a.id DESC", args)
 
 
 def _record(row: Sequence[Any], late: tuple[LateResponse, ...] = ()) -> ActionRecord:

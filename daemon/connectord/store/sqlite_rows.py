@@ -38,11 +38,6 @@ INSERTED_COLUMNS = tuple(name for name in ACTION_COLUMNS if name not in _ASKING)
 inserted_values = attrgetter(*INSERTED_COLUMNS)
 """An action's values of these columns, ready for SQLite (enumerations are strings already)."""
 
-LIVE_PAGE = (
-    f"SELECT {SELECT_ACTION} FROM actions a INDEXED BY actions_live "  # noqa: S608
-    "WHERE a.state = ? AND a.state <> 'closed' AND a.id > ? ORDER BY a.id LIMIT ?"
-)
-
 MANUAL_TURN, FIRST_TURN, RETRY_TURN = 0, 1, 2
 """Whose turn it is among what is due: what a person asked for, what was never tried, retries; as actions_due has it."""
 

@@ -14,6 +14,7 @@ from connectord.clock import Clock
 from connectord.config import RetentionSettings
 from connectord.errors import StoreFull
 from connectord.ledger.ledger import Ledger
+from connectord.ledger.pace import Pace
 from connectord.ledger.removing import GiveBack, Prune, Took
 from connectord.store.base import FileState, Prunable, Pruned, PrunePlace
 
@@ -50,20 +51,14 @@ class Run:
     removed: int = 0
 
 
-class _Pace:
-    """How large the next piece may be, and how long to leave the writer to others before it."""
+def _pace(largest: int) -> Pace:
+    return Pace(largest, first=largest // 4, step=4, short_ms=SHORT_MS, long_ms=LONG_MS)
 
-    def __init__(self, largest: int) -> None:
-        self._largest = largest
-        self.size = largest // 4
 
-    async def pause(self, took_ms: int) -> None:
-        """Adapt to how long a piece took, and wait."""
-        if took_ms > LONG_MS:
-            self.size = max(1, self.size // 2)
-        elif took_ms <= SHORT_MS:
-            self.size = min(self._largest, self.size + 4)
-        await trio.sleep(max(SHORTEST_PAUSE_SECONDS, PAUSE_FACTOR * took_ms / 1000))
+async def _pause(pace: Pace, took_ms: int) -> None:
+    """Adapt to how long a piece took, and leave the writer to others for a while."""
+    pace.adapt(took_ms)
+    await trio.sleep(max(SHORTEST_PAUSE_SECONDS, PAUSE_FACTOR * took_ms / 1000))
 
 
 class Retention:
@@ -81,7 +76,7 @@ class Retention:
         self._settings = settings
         self._file_state = file_state
         self._changed = trio.Event()
-        self._removing, self._giving = _Pace(LARGEST_PIECE), _Pace(PAGES_A_PIECE)
+        self._removing, self._giving = _pace(LARGEST_PIECE), _pace(PAGES_A_PIECE)
         self.last = Run()
 
     def reconfigure(self) -> None:
@@ -113,7 +108,7 @@ class Retention:
                 place = took.result.place
                 if not took.result.more:
                     break
-                await self._removing.pause(took.ms)
+                await _pause(self._removing, took.ms)
         self.last = Run(begun, removed)
         if removed:
             log.info("removed what was old", actions=removed, seconds=(self._clock.now_ms() - begun) / 1000)
@@ -125,7 +120,7 @@ class Retention:
         while free > spare and not self._changed.is_set():
             took = cast("Took[int]", await self._ledger.insist(GiveBack(self._giving.size, self._clock)))
             free = took.result
-            await self._giving.pause(took.ms)
+            await _pause(self._giving, took.ms)
 
 
 def prunable(settings: RetentionSettings, now: int) -> list[Prunable]:

@@ -18,6 +18,9 @@ from connectord.cli.progress import Progress
 from connectord.cli.retention_rendering import retention_card
 from connectord.control.client import ControlClient
 
+RELOAD_SECONDS = 900
+"""How long to wait for a reload: one that closes a million actions takes a minute, on a busy machine several."""
+
 
 @command("reload", "reload --plan")
 @click.option("--plan", is_flag=True, help="Only say what it would do, and to which actions.")
@@ -36,7 +39,7 @@ def reload(plan: bool, to: int | None, list_all: bool, as_json: bool) -> None:
     answer, a page a line.
     """
     params = present(plan=plan or None, to=to)
-    with connect() as client:
+    with connect(RELOAD_SECONDS) as client:
         if as_json:
             answer = client.raw_call("reload", params)
             click.echo(answer)

@@ -62,7 +62,7 @@ class RerunMethods(MethodGroup):
             since=None if chosen.since is None else parse_rfc3339(chosen.since, "since"),
             until=None if chosen.until is None else parse_rfc3339(chosen.until, "until"),
         )
-        found = await self._services.read(lambda store: store.rerun_selection(filters, RERUN_LIMIT))
+        found = await self._services.read_at_length(lambda store: store.rerun_selection(filters, RERUN_LIMIT))
         if found.count > RERUN_LIMIT:
             raise Refused(
                 None,

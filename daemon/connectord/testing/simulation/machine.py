@@ -123,6 +123,7 @@ class Machine:
             writing=SimulatedExecutor(world),
             reading=SimulatedExecutor(world),
             maintaining=SimulatedExecutor(world),
+            counting=SimulatedExecutor(world),
             open_writer=partial(SqliteWriter, open_database=disk.open_writer(lambda: self.is_off)),
             open_reader=partial(
                 SqliteReader, open_database=disk.open_reader(lambda: self.is_off), sizes=lambda path: SIZES
