@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from connectord.lifecycle.action import Action
 from connectord.lifecycle.circumstances import Story
@@ -65,8 +65,7 @@ class KeyHolder:
     payload_digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryRow:
+class HistoryRow(NamedTuple):
     """One line of the history (rule 18). ``seq`` is the order in which everything happened."""
 
     seq: int
@@ -119,8 +118,7 @@ class HistoryPage:
     rows: Sequence[HistoryRow]
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptRow:
+class AttemptRow(NamedTuple):
     """One attempt. ``ended_at`` and ``outcome`` are None while it is under way."""
 
     action_id: str
@@ -132,8 +130,7 @@ class AttemptRow:
     message: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptEnd:
+class AttemptEnd(NamedTuple):
     """The end of one attempt."""
 
     action_id: str
