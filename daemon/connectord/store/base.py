@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from connectord.lifecycle.action import Action
 from connectord.lifecycle.alike import AlikeAction
@@ -66,8 +66,7 @@ class KeyHolder:
     payload_digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryRow:
+class HistoryRow(NamedTuple):
     """One line of the history (rule 18). ``seq`` is the order in which everything happened."""
 
     seq: int
@@ -120,8 +119,7 @@ class HistoryPage:
     rows: Sequence[HistoryRow]
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptRow:
+class AttemptRow(NamedTuple):
     """One attempt. ``ended_at`` and ``outcome`` are None while it is under way."""
 
     action_id: str
@@ -133,8 +131,7 @@ class AttemptRow:
     message: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptEnd:
+class AttemptEnd(NamedTuple):
     """The end of one attempt."""
 
     action_id: str

@@ -119,9 +119,12 @@ _INSERT_HISTORY = (
     "INSERT INTO history (seq, action_id, at, from_state, to_state, event, rules, why, who, note, config_version) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_HISTORY_WIDTH = _INSERT_HISTORY.count("?")
 _INSERT_ATTEMPT = "INSERT INTO attempts (action_id, number, manual, started_at) VALUES (?, ?, ?, ?)"
 _END_ATTEMPT = (
-    "UPDATE attempts SET ended_at = ?, outcome = ?, message = ? WHERE action_id = ? AND number = ? AND ended_at IS NULL"
+    # the numbers are those of an AttemptEnd's fields
+    "UPDATE attempts SET ended_at = ?3, outcome = ?4, message = ?5 "
+    "WHERE action_id = ?1 AND number = ?2 AND ended_at IS NULL"
 )
 _INSERT_LATE = (
     "INSERT INTO late_responses (action_id, digest, at, status, reason, data) SELECT ?, ?, ?, ?, ?, ? "  # noqa: S608
@@ -202,15 +205,9 @@ class SqliteWriter:
         if changes.updated:
             self._update(changes.updated.values())
         if changes.attempts:
-            many(
-                _INSERT_ATTEMPT,
-                [(row.action_id, row.number, row.manual, row.started_at) for row in changes.attempts],
-            )
+            many(_INSERT_ATTEMPT, [row[:4] for row in changes.attempts])
         if changes.attempt_ends:
-            many(
-                _END_ATTEMPT,
-                [(end.ended_at, end.outcome, end.message, end.action_id, end.number) for end in changes.attempt_ends],
-            )
+            many(_END_ATTEMPT, changes.attempt_ends)
         if changes.late_responses:
             many(
                 _INSERT_LATE,
@@ -220,25 +217,7 @@ class SqliteWriter:
                 ],
             )
         if changes.history:
-            many(
-                _INSERT_HISTORY,
-                [
-                    (
-                        row.seq,
-                        row.action_id,
-                        row.at,
-                        row.from_state,
-                        row.to_state,
-                        row.event,
-                        row.rules,
-                        row.why,
-                        row.who,
-                        row.note,
-                        row.config_version,
-                    )
-                    for row in changes.history
-                ],
-            )
+            many(_INSERT_HISTORY, [row[:_HISTORY_WIDTH] for row in changes.history])
         if changes.merges:
             self._merge(changes.merges)
         if changes.outbox:
