@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Debian packages of programs that tests use; without them these tests are skipped, or fail with REQUIRE_SERVICES=1
 PACKAGES := tmux rabbitmq-server openssh-server prometheus fiu-utils faketime strace lintian debhelper zsh fish man-db nginx-light \
-	sqlite3 systemd $(if $(shell command -v node),,nodejs) $(if $(shell command -v npm),,npm)
+	sqlite3 systemd socat curl $(if $(shell command -v node),,nodejs) $(if $(shell command -v npm),,npm)
 # Node-RED plays an external system: 117 MB, half a minute. npm writes the second file when it has installed the first
 NODE_RED := tests/peers/node-red
 NODE_RED_LOCK := $(NODE_RED)/package-lock.json

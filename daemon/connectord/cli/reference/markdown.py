@@ -36,7 +36,7 @@ def commands_page(pages: Iterable[CommandPage]) -> str:
         "",
         _MADE,
         "`connectord` is the daemon's own command, `connectorctl` looks at a running one and steers it. The same pages",
-        "stand in the manual: `man connectorctl`. What the commands print: [screens.md](screens.md).",
+        "stand in the manual: `man connectorctl`. What the commands print: [screens](screens.md).",
         "",
         "| command | does |",
         "| --- | --- |",
