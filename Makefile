@@ -13,6 +13,7 @@ NODE_RED_READY := $(NODE_RED)/node_modules/.package-lock.json
 PLUGINS := plugins/connectord-http plugins/connectord-exec plugins/connectord-amqp plugins/connectord-sftp
 
 .PHONY: demo test lint bench docs clean services packages deb deb-test restarts service-report
+.PHONY: bench-peers bench-peers-setup bench-quick
 .PHONY: prove prove-kills prove-power-loss prove-nth-call prove-disk-full prove-stopped prove-resources prove-clock
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -37,6 +38,21 @@ bench: $(READY)
 	$(BIN)/python benchmarks/full_loop.py
 	$(BIN)/python benchmarks/commands.py
 	$(BIN)/python benchmarks/http_out.py --seconds 0.5 --rounds 3 --in-flight 64 256 --protocols http
+
+# connectord and its peers on the peers' own work; redis-server, rabbitmq-server, postgresql and nginx have to be there
+PEERS_READY := .venv-peers/main/.ready .venv-peers/arq/.ready
+bench-peers: $(READY) $(PEERS_READY)
+	$(BIN)/python benchmarks/compare.py
+
+bench-quick: $(READY) $(PEERS_READY)
+	$(BIN)/python benchmarks/compare.py --quick
+
+bench-peers-setup: $(PEERS_READY)
+
+.venv-peers/%/.ready: benchmarks/peers/requirements-%.txt
+	$(PYTHON) -m venv .venv-peers/$*
+	.venv-peers/$*/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r $<
+	touch $@
 
 # The proofs of docs/guarantees.md with real processes, at full length; `make test` runs each of them in short
 PROVE := $(BIN)/python -m pytest -q -s
@@ -91,4 +107,4 @@ $(NODE_RED_READY): $(NODE_RED_LOCK) | packages
 	cd $(NODE_RED) && npm ci
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis $(NODE_RED)/node_modules
+	rm -rf $(VENV) .venv-peers .mypy_cache .pytest_cache .ruff_cache .hypothesis $(NODE_RED)/node_modules
