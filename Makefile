@@ -34,20 +34,18 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(READY)
-	$(BIN)/python benchmarks/full_loop.py
-	$(BIN)/python benchmarks/commands.py
-	$(BIN)/python benchmarks/http_out.py --seconds 0.5 --rounds 3 --in-flight 64 256 --protocols http
+bench: $(READY) bench-peers-setup
+	$(BIN)/python benchmarks/compare.py --parts --minutes 8
 
-# connectord and its peers on the peers' own work; redis-server, rabbitmq-server, postgresql and nginx have to be there
-PEERS_READY := .venv-peers/main/.ready .venv-peers/arq/.ready
-bench-peers: $(READY) $(PEERS_READY)
+# connectord and its peers on the peers' own work; nginx, redis-server, rabbitmq-server and postgresql have to be there.
+# make bench runs the loop and its parts first, and writes docs/benchmarks.md, in 12 minutes; bench-quick in two
+bench-peers: $(READY) bench-peers-setup
 	$(BIN)/python benchmarks/compare.py
 
-bench-quick: $(READY) $(PEERS_READY)
+bench-quick: $(READY) bench-peers-setup
 	$(BIN)/python benchmarks/compare.py --quick
 
-bench-peers-setup: $(PEERS_READY)
+bench-peers-setup: .venv-peers/main/.ready .venv-peers/arq/.ready
 
 .venv-peers/%/.ready: benchmarks/peers/requirements-%.txt
 	$(PYTHON) -m venv .venv-peers/$*

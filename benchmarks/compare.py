@@ -42,7 +42,12 @@ PARTS = (
     ("full_loop.py", "--actions", "3000", "--rounds", "5", "--backlog", "0"),
     ("http_out.py", "--seconds", "0.5", "--rounds", "3", "--in-flight", "64", "256", "--protocols", "http"),
     ("callbacks_in.py",),
+    ("ledger.py", "--rows", "100000"),
+    ("latency.py",),
+    ("commands.py",),
 )
+"""The loop, and each part of it alone against its limit."""
+
 SLOW_PER_SECOND = 1200
 SLOW_SHARE = 4
 QUICK = {"jobs": 2000, "rounds": 1, "trial_jobs": 0, "kill_jobs": 0, "minutes": 2.0}
@@ -236,9 +241,8 @@ def main() -> None:
     parser.add_argument("--trial-jobs", type=int, default=1000, help="for each setting that is tried; 0: the first one")
     parser.add_argument("--kill-jobs", type=int, default=2000, help="for the kill; 0: no kill")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="connectord, and names as in the catalogue")
-    parser.add_argument(
-        "--quick", action="store_true", help="one round of few jobs, without the slowest; writes nothing"
-    )
+    parser.add_argument("--quick", action="store_true", help="one round, few jobs, none of the slowest; writes nothing")
+    parser.add_argument("--parts", action="store_true", help="run the other benchmarks first, and keep what they print")
     parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--no-docs", action="store_true", help="write the results and no docs")
     options = parser.parse_args()

@@ -6,10 +6,10 @@ import os
 import sys
 import threading
 
-from dbos import DBOS, DBOSClient, Queue
+from dbos import DBOS, DBOSClient
 from posting import IN_FLIGHT, AsyncPoster, asked_keys
 
-queue = Queue("jobs", worker_concurrency=IN_FLIGHT, polling_interval_sec=float(os.environ.get("POLL_SECONDS", "0.1")))
+POLL_SECONDS = float(os.environ.get("POLL_SECONDS", "0.1"))
 poster = AsyncPoster()
 
 
@@ -30,12 +30,11 @@ def main() -> None:
     url = os.environ["DATABASE"]
     config = {"name": "jobs", "application_version": "1", "executor_id": "local", "system_database_url": url}
     DBOS(config={**config, "run_admin_server": False, "log_level": "ERROR"})
+    DBOS.launch()
+    DBOS.register_queue("jobs", worker_concurrency=IN_FLIGHT, polling_interval_sec=POLL_SECONDS)
     if sys.argv[1:] == ["work"]:
-        DBOS.launch()
         threading.Event().wait()
-        return
-    DBOS.launch()  # makes the tables
-    DBOS.destroy()
+    DBOS.destroy()  # the tables are there now
     client = DBOSClient(system_database_url=url)
     for number, key in enumerate(asked_keys()):
         client.enqueue({"workflow_name": "deliver", "queue_name": "jobs", "app_version": "1"}, key, number)
