@@ -52,14 +52,15 @@ async def attempt(context: LaneContext, instance: Instance, claimed: ClaimedCall
             action=action.id,
             attempt=number,
         )
-        if not call.abandoned:
-            context.measures.attempt_seconds.observe(trio.current_time() - call.since)
-            await _report(context, instance, claimed, outcome)
-        elif not isinstance(outcome, Trouble):
-            # the attempt has failed already; a response counts whenever it comes
-            await context.ledger.report(action.id, outcome, f"system:{context.name}")
     finally:
+        # the system is done with it: the next attempt is claimed in the transaction that records what became of this one
         context.calls.end(call)
+    if not call.abandoned:
+        context.measures.attempt_seconds.observe(trio.current_time() - call.since)
+        await _report(context, instance, claimed, outcome)
+    elif not isinstance(outcome, Trouble):
+        # the attempt has failed already; a response counts whenever it comes
+        await context.ledger.report(action.id, outcome, f"system:{context.name}")
 
 
 async def _report(context: LaneContext, instance: Instance, claimed: ClaimedCall, outcome: on.Event | Trouble) -> None:
