@@ -35,7 +35,7 @@ lint: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY) bench-peers-setup
-	$(BIN)/python benchmarks/compare.py --parts --minutes 8
+	$(BIN)/python benchmarks/compare.py --parts
 
 # connectord and its peers on the peers' own work; nginx, redis-server, rabbitmq-server and postgresql have to be there.
 # make bench runs the loop and its parts first, and writes docs/benchmarks.md, in 12 minutes; bench-quick in two

@@ -5,7 +5,7 @@
 First every setting of every peer is tried with a few jobs, and the fastest is taken; then come the rounds, in each of
 which everybody is measured once; then the kill: the workers get SIGKILL when a third of the jobs is done, and are
 started again. Rounds end early when the time is used up. Peers that did less than 1,200 jobs a second in every trial
-get a quarter of the jobs. The results go to docs/benchmarks/peers.json, tables and plots from there to the docs.
+get a tenth of the jobs. The results go to docs/benchmarks/peers.json, tables and plots from there to the docs.
 
 The peers have an environment of their own (``make bench-peers-setup``), and their servers are started here, on free
 ports of loopback, with what they keep in a temporary directory. Who is not installed is left out, and named.
@@ -49,10 +49,10 @@ PARTS = (
 """The loop, and each part of it alone against its limit."""
 
 SLOW_PER_SECOND = 1200
-SLOW_SHARE = 4
+SLOW_SHARE = 10
 QUICK = {"jobs": 2000, "rounds": 1, "trial_jobs": 0, "kill_jobs": 0, "minutes": 2.0}
 QUICK_LEAVES_OUT = ("Procrastinate, PostgreSQL", "DBOS, PostgreSQL", "DBOS, SQLite", "Celery, Redis")
-SHARE_OF_ROUNDS = 0.65
+SHARE_OF_ROUNDS = 0.75
 """Of the time, that trials and rounds may have; the rest is for the kills."""
 
 _STARTS: dict[str, Callable[[Path], services.Service]] = {
@@ -68,6 +68,7 @@ class Comparison:
     def __init__(self, directory: Path, sink: services.Sink, options: argparse.Namespace) -> None:
         self._directory, self._sink, self._options = directory, sink, options
         self._kept: dict[str, services.Service] = {}
+        self._versions: dict[str, str] = {}
         self._runs = 0
         self._ends_at = time.monotonic() + options.minutes * 60
         self._started_at = time.monotonic()
@@ -109,8 +110,7 @@ class Comparison:
 
     def versions(self) -> dict[str, str]:
         """The version of everything that took part, from its own word."""
-        found = {name: service.version for name, service in self._kept.items()}
-        return {**found, "nginx": self._sink.version, **_peer_versions()}
+        return {**self._versions, "nginx": self._sink.version, **_peer_versions()}
 
     def _leave_out_slow_ones(self) -> None:
         for name in QUICK_LEAVES_OUT:
@@ -222,13 +222,14 @@ class Comparison:
             return None
         if name == "redis":  # starts in no time, so each run has a fresh one
             service = _STARTS[name](directory)
-            self.results["redis"] = service.version
+            self._versions[name] = service.version
             return service
         if name not in self._kept:
             home = self._directory / name
             home.mkdir()
             home.chmod(0o755)
             self._kept[name] = _STARTS[name](home)
+            self._versions[name] = self._kept[name].version
         return self._kept[name]
 
 
@@ -238,7 +239,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=10_000, help="how many are queued")
     parser.add_argument("--rounds", type=int, default=3, help="at most")
     parser.add_argument("--minutes", type=float, default=10, help="how long it may take, about")
-    parser.add_argument("--trial-jobs", type=int, default=1000, help="for each setting that is tried; 0: the first one")
+    parser.add_argument("--trial-jobs", type=int, default=500, help="for each setting that is tried; 0: the first one")
     parser.add_argument("--kill-jobs", type=int, default=2000, help="for the kill; 0: no kill")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="connectord, and names as in the catalogue")
     parser.add_argument("--quick", action="store_true", help="one round, few jobs, none of the slowest; writes nothing")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def render(results: Mapping[str, Any]) -> str:
     taken = (
         f"Taken {results['taken_at']} UTC on {machine['cores']} cores ({machine['processor']}), Python "
         f"{machine['python']}, kernel {machine['kernel']}; load at the end: {machine['load']}. "
-        f"{len(results['rounds'])} rounds of {results['jobs']:,} jobs."
+        f"Rounds: {len(results['rounds'])}; jobs: {results['jobs']:,}."
     )
     lines = [
         taken,
@@ -98,8 +98,8 @@ def _rates(results: Mapping[str, Any]) -> list[str]:
         service = statistics.median(_measured(results, name, "service_microseconds"))
         lines.append(
             f"| {name} | {results['jobs_of'][name]:,} | {statistics.median(rates):,.0f} "
-            f"| {min(rates):,.0f} - {max(rates):,.0f} | {_ratio(results, name, _rate):.2f} "
-            f"| {worker:,.0f} + {service:,.0f} | {_ratio(results, name, _speed_of_cost):.2f} |"
+            f"| {min(rates):,.0f} - {max(rates):,.0f} | {_ratio(results, name, _rate)} "
+            f"| {worker:,.0f} + {service:,.0f} | {_ratio(results, name, _speed_of_cost)} |"
         )
     return lines
 
@@ -109,8 +109,8 @@ def _goals(results: Mapping[str, Any]) -> list[str]:
     for name, wanted in GOALS:
         if name in _by_rate(results):
             lines.append(
-                f"| connectord / {name} | {wanted:.1f} | {_ratio(results, name, _rate):.2f} "
-                f"| {_ratio(results, name, _speed_of_cost):.2f} |"
+                f"| connectord / {name} | {wanted:.1f} | {_ratio(results, name, _rate)} "
+                f"| {_ratio(results, name, _speed_of_cost)} |"
             )
     return [*lines, ""] if len(lines) > 2 else []
 
@@ -155,10 +155,10 @@ def _measured(results: Mapping[str, Any], name: str, key: str) -> Sequence[float
     return [told[name][key] for told in results["rounds"] if name in told]
 
 
-def _ratio(results: Mapping[str, Any], name: str, speed: Any) -> float:
+def _ratio(results: Mapping[str, Any], name: str, speed: Callable[[Mapping[str, float]], float]) -> str:
     """How many times as fast as ``name`` connectord was: the median of the ratios within the rounds."""
     both = [told for told in results["rounds"] if name in told and CONNECTORD in told]
-    return statistics.median(speed(told[CONNECTORD]) / speed(told[name]) for told in both) if both else float("nan")
+    return f"{statistics.median(speed(told[CONNECTORD]) / speed(told[name]) for told in both):.2f}" if both else "-"
 
 
 def _rate(figures: Mapping[str, float]) -> float:
