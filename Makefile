@@ -13,6 +13,7 @@ NODE_RED_READY := $(NODE_RED)/node_modules/.package-lock.json
 PLUGINS := plugins/connectord-http plugins/connectord-exec plugins/connectord-amqp plugins/connectord-sftp
 
 .PHONY: demo test lint simulate mutants bench bench-scale attack forge fuzz docs clean services packages deb deb-test restarts service-report
+.PHONY: bench-peers bench-peers-setup bench-quick
 .PHONY: prove prove-kills prove-power-loss prove-nth-call prove-disk-full prove-stopped prove-resources prove-clock
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -43,17 +44,28 @@ simulate: $(READY)
 mutants: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m simulation.mutation
 
-bench: $(READY)
-	$(BIN)/python benchmarks/full_loop.py
-	$(BIN)/python benchmarks/commands.py
-	$(BIN)/python benchmarks/http_out.py --seconds 0.5 --rounds 3 --in-flight 64 256 --protocols http
-	$(BIN)/python benchmarks/ledger.py --rows 200000
-	$(BIN)/python benchmarks/latency.py
+bench: $(READY) bench-peers-setup
+	$(BIN)/python benchmarks/compare.py --parts
 
 # A million actions pending and a million waiting, and a day with retention: 2 GB, kept in build/scale, and some minutes
 bench-scale: $(READY)
 	$(BIN)/python benchmarks/scale.py --store build/scale --directory build/scale
 	$(BIN)/python benchmarks/retention_day.py --actions 500000 --directory build/scale
+
+# connectord and its peers on the peers' own work; nginx, redis-server, rabbitmq-server and postgresql have to be there.
+# make bench runs the loop and its parts first, and writes docs/benchmarks.md, in 12 minutes; bench-quick in two
+bench-peers: $(READY) bench-peers-setup
+	$(BIN)/python benchmarks/compare.py
+
+bench-quick: $(READY) bench-peers-setup
+	$(BIN)/python benchmarks/compare.py --quick
+
+bench-peers-setup: .venv-peers/main/.ready .venv-peers/arq/.ready
+
+.venv-peers/%/.ready: benchmarks/peers/requirements-%.txt
+	$(PYTHON) -m venv .venv-peers/$*
+	.venv-peers/$*/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r $<
+	touch $@
 
 # The proofs of docs/guarantees.md with real processes, at full length; `make test` runs each of them in short
 PROVE := $(BIN)/python -m pytest -q -s
@@ -126,4 +138,4 @@ $(NODE_RED_READY): $(NODE_RED_LOCK) | packages
 	cd $(NODE_RED) && npm ci
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis $(NODE_RED)/node_modules
+	rm -rf $(VENV) .venv-peers .mypy_cache .pytest_cache .ruff_cache .hypothesis $(NODE_RED)/node_modules

@@ -280,3 +280,20 @@ async def test_one_run_is_like_the_other(tmp_path: Path, autojump_clock: object)
             )
     assert sum(len(history) for history in traces[0]) > 90
     assert traces[0] == traces[1]
+
+
+async def test_what_became_of_attempts_and_the_next_claims_are_one_transaction(
+    tmp_path: Path, autojump_clock: object
+) -> None:
+    async def work(call: Call) -> Outcome:
+        await trio.sleep(1)
+        return Succeeded()
+
+    async with world(tmp_path, work, concurrency=4) as here:
+        await here.submit(20)
+        await settle(0.5)
+        before = here.ledger.commits
+        await settle(10)
+        assert here.states() == {}
+        # five times four attempts; after the last ones nothing is left to claim
+        assert here.ledger.commits - before == 5

@@ -17,10 +17,6 @@ from connectord.store.sqlite_writer import SqliteWriter
 
 # by the query: what its plan must begin with
 WRITER = {
-    "_DUE_ACTIONS": "SEARCH a USING INDEX actions_due (system=? AND due_at<?)",
-    "_DUE_ACTIONS_BESIDES": "SEARCH a USING INDEX actions_due (system=? AND due_at<?)",
-    "_NEXT_DUE": "SEARCH actions USING INDEX actions_due (system=?)",
-    "_NEXT_DUE_BESIDES": "SEARCH actions USING INDEX actions_due (system=?)",
     "_DUE_POLLS": "SEARCH a USING INDEX actions_poll (system=? AND next_poll_at>? AND next_poll_at<?)",
     "_NEXT_POLL": "SEARCH actions USING INDEX actions_poll (system=? AND next_poll_at>?)",
     "_WAITING_PAGE": "SEARCH actions USING INDEX actions_live (system=? AND state=? AND id>?)",

@@ -54,15 +54,16 @@ async def attempt(context: LaneContext, instance: Instance, claimed: ClaimedCall
             action=action.id,
             attempt=number,
         )
-        if not call.abandoned:
-            context.measures.attempt_seconds.observe(trio.current_time() - call.since)
-            _learn(context, outcome, began_in, call)
-            await _report(context, instance, claimed, outcome)
-        elif not isinstance(outcome, Trouble):
-            # the attempt has failed already; a response counts whenever it comes
-            await context.ledger.report(action.id, outcome, f"system:{context.name}")
     finally:
+        # the system is done with it: the next one is claimed in the transaction that records what became of this
         context.calls.end(call)
+    if not call.abandoned:
+        context.measures.attempt_seconds.observe(trio.current_time() - call.since)
+        _learn(context, outcome, began_in, call)
+        await _report(context, instance, claimed, outcome)
+    elif not isinstance(outcome, Trouble):
+        # the attempt has failed already; a response counts whenever it comes
+        await context.ledger.report(action.id, outcome, f"system:{context.name}")
 
 
 def _learn(context: LaneContext, outcome: on.Event | Trouble, began_in: int, call: AdapterCall) -> None:

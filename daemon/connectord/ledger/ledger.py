@@ -156,6 +156,8 @@ class Ledger:
         task_status.started()
         async for first in self._receive:
             batch = [first]
+            # one turn for everybody who is ready: a lane whose attempts have just ended claims the next ones with them
+            await trio.lowlevel.cancel_shielded_checkpoint()
             while len(batch) < BATCH_LIMIT:
                 try:
                     batch.append(self._receive.receive_nowait())
