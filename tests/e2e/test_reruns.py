@@ -24,7 +24,8 @@ async def _given_up(daemon: DaemonProcess, count: int, **params: Any) -> list[st
 
 @pytest.fixture
 def giving_up(daemon: DaemonProcess, configure: Callable[..., None]) -> DaemonProcess:
-    configure(depot="retry.limit = 1", erp='timeout = "1s"\non_timeout = "close"')
+    # nothing keeps a system that is away from failing hundreds of actions here
+    configure(depot="retry.limit = 1\ncircuit = false", erp='timeout = "1s"\non_timeout = "close"')
     return daemon
 
 

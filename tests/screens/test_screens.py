@@ -120,6 +120,16 @@ async def screens(directory: Path) -> dict[str, str]:
         while not listing.add(page["effects"]) and page["next"] is not None:
             page = await daemon.call("reload_effects", plan=True, after=page["next"])
         made["connectorctl reload --plan"] = f"{rendering.plan_text(plan)}\n\n{listing.text()}"
+        # the archive goes away with fifty actions before it
+        actions = [{"system": "archive", "data": {"play": "unreachable"}} for _ in range(50)]
+        away = (await daemon.call("submit_many", actions=actions))["actions"]
+        await trio.sleep(3)
+        untried = [action["id"] for action in away if (await daemon.call("show", id=action["id"]))["attempts"] == 0]
+        made["connectorctl systems   # archive is away"] = rendering.system_table(
+            (await daemon.call("systems"))["systems"]
+        )
+        told = await daemon.call("why", id=untried[-1])
+        made[f"connectorctl why {untried[-1]}"] = rendering.plain(told["text"])
         return made
 
 

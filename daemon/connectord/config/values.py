@@ -86,7 +86,7 @@ class CircuitPolicy:
     """
 
     failures: int = 20
-    ratio: float = 0.5
+    ratio: float = 0.8
     window_ms: int = 30_000
     pause_ms: int = 5_000
     max_pause_ms: int = 60_000

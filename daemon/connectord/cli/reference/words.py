@@ -127,7 +127,7 @@ WORDS: dict[str, Words] = {
         "counted until trials show that the system is back. circuit = false switches it off.", "20",
     ),
     "systems.NAME.circuit.ratio": Words(
-        "So many within the window open it, too, where at least this part of all attempts there failed.", "0.5"
+        "So many within the window open it, too, where at least this part of all attempts there failed.", "0.8"
     ),
     "systems.NAME.circuit.window": Words("Over how long that is counted.", '"30s"'),
     "systems.NAME.circuit.pause": Words("How long it is open before the first trial.", '"5s"'),
