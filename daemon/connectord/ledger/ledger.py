@@ -24,7 +24,7 @@ from connectord.errors import Overloaded, RequestError, StoreError, StoreFailed,
 from connectord.ledger import asking
 from connectord.ledger import operations as op
 from connectord.ledger.ids import IdSource
-from connectord.ledger.limiting import FIRST_SLICE, LARGEST_SLICE, EnforceLimit
+from connectord.ledger.limiting import FIRST_SLICE, LARGEST_SLICE, EnforceLimit, WriteBackPieces
 from connectord.ledger.masking import Mask, masked
 from connectord.ledger.pace import Pace
 from connectord.ledger.policies import PolicyBook
@@ -429,10 +429,15 @@ class Ledger:
         touched = 0
         while True:
             done = cast("op.Slice", await self.insist(EnforceLimit(system, who, pace.size, self._clock)))
+            if done.more and not touched:
+                await self.insist(WriteBackPieces(small=True))
             touched += done.touched
             if not done.more:
-                return touched
+                break
             pace.adapt(done.took_ms)
+        if touched > done.touched:
+            await self.insist(WriteBackPieces(small=False))
+        return touched
 
     async def _in_slices(self, operation: op.Operation) -> int:
         touched = 0

@@ -28,7 +28,7 @@ from connectord.store.base import (
     WriteSet,
 )
 from connectord.store.sqlite_alike import change_alike, over_limit
-from connectord.store.sqlite_connection import CHECKPOINT_PAGES, open_writer, translate_errors
+from connectord.store.sqlite_connection import CHECKPOINT_PAGES, SMALL_CHECKPOINT_PAGES, open_writer, translate_errors
 from connectord.store.sqlite_pages import LIVE_STATES, LIVE_SYSTEMS, live_page
 from connectord.store.sqlite_pruning import prune
 from connectord.store.sqlite_rows import (
@@ -455,6 +455,12 @@ class SqliteWriter:
 
     def write_back_in_commits(self, wanted: bool) -> None:
         self._all(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES if wanted else 0:d}")
+
+    def write_back_in_small_pieces(self, wanted: bool) -> None:
+        # where somebody else writes the log back, that stays so
+        old, new = (CHECKPOINT_PAGES, SMALL_CHECKPOINT_PAGES) if wanted else (SMALL_CHECKPOINT_PAGES, CHECKPOINT_PAGES)
+        if self._value("PRAGMA wal_autocheckpoint") == old:
+            self._all(f"PRAGMA wal_autocheckpoint = {new:d}")
 
     def close(self) -> None:
         self._connection.close()
