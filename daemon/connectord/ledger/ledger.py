@@ -435,6 +435,8 @@ class Ledger:
             if not done.more:
                 break
             pace.adapt(done.took_ms)
+            # what came meanwhile has the writer before the next slice
+            await self.insist(op.Answer())
         if touched > done.touched:
             await self.insist(WriteBackPieces(small=False))
         return touched
