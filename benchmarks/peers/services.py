@@ -87,7 +87,7 @@ def start_postgresql(directory: Path) -> Service:
     data.mkdir()
     prefix: list[str] = []
     if os.geteuid() == 0:  # which it refuses to run as
-        prefix = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]
+        prefix = ["setpriv", "--pdeathsig", "TERM", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]
         shutil.chown(data, "nobody", "nogroup")
     command = [*prefix, _postgresql("initdb"), "-D", str(data), "-U", "peers", "-A", "trust", "-E", "UTF8"]
     with (directory / "initdb.log").open("wb") as log:

@@ -11,7 +11,12 @@ from taskiq_redis import ListQueueBroker, RedisStreamBroker
 poster = AsyncPoster()
 url = os.environ["BROKER"]
 broker = (
-    RedisStreamBroker(url, idle_timeout=int(os.environ["RECOVERY_SECONDS"]) * 1000)
+    RedisStreamBroker(
+        url,
+        idle_timeout=int(os.environ["RECOVERY_SECONDS"]) * 1000,
+        # a worker may be killed while it holds the lock; without this it is held for ever
+        unacknowledged_lock_timeout=int(os.environ["RECOVERY_SECONDS"]),
+    )
     if os.environ["KIND"] == "stream"
     else ListQueueBroker(url)
 )

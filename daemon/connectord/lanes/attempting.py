@@ -55,7 +55,7 @@ async def attempt(context: LaneContext, instance: Instance, claimed: ClaimedCall
             attempt=number,
         )
     finally:
-        # the system is done with it: the next one is claimed in the transaction that records what became of this
+        # the system is done with it: the next one is claimed in the transaction that records what became of this one
         context.calls.end(call)
     if not call.abandoned:
         context.measures.attempt_seconds.observe(trio.current_time() - call.since)
