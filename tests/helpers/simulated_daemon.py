@@ -74,7 +74,7 @@ def write_configuration(directory: Path, configuration: str) -> Path:
 async def triggered_daemon(
     directory: Path, configuration: str, trigger: Trigger, *, clock: SimulatedClock | None = None
 ) -> AsyncIterator[SimulatedDaemon]:
-    """Run a daemon on ``configuration``, whose systems have the adapter ``simulated``, which does what ``trigger`` does.
+    """Run a daemon on ``configuration``, whose systems have the adapter ``simulated`` and do what ``trigger`` does.
 
     One in the same directory, with the ``clock`` of the one before, is the daemon started again.
     """
