@@ -14,6 +14,7 @@ PLUGINS := plugins/connectord-http plugins/connectord-exec plugins/connectord-am
 
 .PHONY: demo test lint simulate mutants bench bench-scale attack forge fuzz docs clean services packages deb deb-test restarts service-report
 .PHONY: bench-peers bench-peers-setup bench-quick
+.PHONY: model model-bugs coverage
 .PHONY: prove prove-kills prove-power-loss prove-nth-call prove-disk-full prove-stopped prove-resources prove-clock
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -91,6 +92,19 @@ prove-resources: $(READY)
 
 prove-clock: $(READY)
 	PROVE_CLOCK=1 $(PROVE) tests/faults/test_clock_jumps.py
+
+# the daemon beside a second model of its rules; `make test` runs 25 examples. model-bugs plants bugs and wants them caught
+model: $(READY)
+	MODEL_EXAMPLES=1000 $(PROVE) tests/model
+
+model-bugs: $(READY)
+	cd tests && ../$(BIN)/python -m model.planted
+
+# which branches the tests take; fails below the figures that are reached today, which may only rise
+coverage: $(READY)
+	$(BIN)/python -m pytest -q --cov --cov-report=
+	$(BIN)/python -m coverage report -m --skip-covered --fail-under=100 --include='daemon/connectord/lifecycle/*'
+	$(BIN)/python -m coverage report -m --skip-covered
 
 # a Debian package in dist/, on the Python of this machine's Debian; fetches nothing beyond the lock file
 deb: $(READY)

@@ -64,3 +64,11 @@ def test_twice_is_no_longer_than_once(back: int, later: int, delay: int) -> None
     assert once.due_at is not None
     assert twice.due_at is not None
     assert twice.due_at <= once.due_at
+
+
+@given(back=BACK, delay=st.integers(0, 86_400_000))
+def test_a_question_without_a_try_after_it_is_asked_no_later(back: int, delay: int) -> None:
+    now = BEFORE - back
+    probed = act(attempts=1, error_at=BEFORE, due_at=BEFORE + delay, probe=True)
+    after = shorten_wait(probed, Moment(now, POLICY))
+    assert (after.due_at, after.scheduled_at) == (now + delay, None)

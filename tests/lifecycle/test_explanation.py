@@ -14,7 +14,7 @@ import pytest
 from connectord.lifecycle.action import Action, Reason, Resolution, State
 from connectord.lifecycle.circumstances import Decision, LaneState, LateResponses, Notification, Present, Story
 from connectord.lifecycle.explanation import explain
-from connectord.lifecycle.policy import AllocationRule, Assignee, Policy, RetryPolicy
+from connectord.lifecycle.policy import AllocationRule, Assignee, CaseOwner, Group, Policy, RetryPolicy
 
 PAGE = Path(__file__).parents[2] / "docs" / "why.md"
 MARKER = "<!-- generated: tests/lifecycle/test_explanation.py -->"
@@ -232,6 +232,48 @@ def test_nobody_is_notified_where_no_owner_is_named() -> None:
     last = replace(CONNECTING, action=replace(CONNECTING.action, attempts=5))
     last_one = "If that cannot connect it was the last one: closed unsuccessfully"
     assert f"{last_one}, and no owner is named to be notified (rule 9)." in explain(last, PRESENT).next
+
+
+def test_a_change_from_before_versions_were_kept_names_none() -> None:
+    before = replace(TODO, newest=replace(TODO.newest, config_version=None))
+    assert TODO.handed_over is not None
+    before = replace(before, handed_over=replace(TODO.handed_over, config_version=None))
+    assert "version" not in explain(before, PRESENT).text
+    assert "version" in explain(TODO, PRESENT).text
+
+
+def test_rule_21_a_heartbeat_that_says_nothing_was_one() -> None:
+    silent = replace(
+        WAITING, action=replace(WAITING.action, progress_at=NOW, progress_text=None, progress_percent=None)
+    )
+    assert any(
+        line.startswith("The last heartbeat came at ") and line.endswith(" (rule 21).")
+        for line in (explain(silent, PRESENT).known)
+    )
+    worded = replace(silent, action=replace(silent.action, progress_text="half done"))
+    assert any("half done" in line and "%" not in line for line in explain(worded, PRESENT).known)
+
+
+def test_rule_09_a_notification_that_cannot_be_delivered_says_what_to_do() -> None:
+    untold = Notification(NOW, "olga", tries=2, last_error="no such mailbox")
+    known = explain(replace(EXHAUSTED, notification=untold), PRESENT).known
+    assert any("could not be told to the case owner olga" in line and "no such mailbox" in line for line in known)
+    assert any("it is not tried again by itself: connectorctl notifications --retry does." in line for line in known)
+
+
+def test_a_waiting_action_of_a_polled_system_says_when_it_is_asked() -> None:
+    polled = replace(WAITING, action=replace(WAITING.action, next_poll_at=NOW + MINUTE))
+    assert explain(polled, PRESENT).next[0].startswith("billing is asked for it at ")
+    assert "is asked for it" not in explain(polled, replace(PRESENT, configured=False)).text
+
+
+def test_rule_04_whose_turn_it_is_and_what_only_the_deadline_decides() -> None:
+    seniors = Policy(allocation=(AllocationRule(Group("seniors", ("anna", "ben"))),))
+    told = " ".join(explain(WAITING, replace(PRESENT, policy=seniors)).next)
+    assert "it becomes To Do for whoever's turn it is in the group seniors (rule 4)" in told
+    owned = Policy(allocation=(AllocationRule(CaseOwner()),))
+    told = " ".join(explain(WAITING, replace(PRESENT, policy=owned)).next)
+    assert "it becomes To Do for whom the allocation rules name then (rule 4)" in told
 
 
 def test_the_example_for_operators_is_one_of_them() -> None:

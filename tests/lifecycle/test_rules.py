@@ -965,3 +965,12 @@ def test_rule_21_a_late_heartbeat_changes_nothing(reach: Reach) -> None:
     after = it.meet(on.HeartbeatReceived("beat", "still here", 99.0))
     assert it.action == before
     assert [type(effect) for effect in after.effects] == [KeepLateResponse]
+
+
+def test_rule_15_only_what_comes_too_late_to_decide_is_late() -> None:
+    action = Action("01J", "billing", T0, due_at=T0, scheduled_at=T0)
+    success = on.SuccessReceived("a", {})
+    decided = decide(action, success, Moment(T0, Policy()))
+    assert not decided.late
+    assert not decide(decided.action, success, Moment(T0, Policy())).late
+    assert decide(decided.action, on.FailureReceived("b", "no", {}), Moment(T0, Policy())).late

@@ -245,3 +245,7 @@ def test_rule_9_only_what_was_closed_unsuccessfully_stands_out() -> None:
     assert is_highlighted(EXHAUSTED)
     assert not is_highlighted(replace(EXHAUSTED, resolution=Resolution.DONE_SUCCESSFULLY))
     assert not is_highlighted(RETRYING)
+
+
+def test_rule_07_what_is_not_tried_any_more_names_no_next_try() -> None:
+    assert connection_error_text(replace(RETRYING, state=State.TODO, due_at=None), 5) == f"{FAILED} Tried 4 of 5 times."

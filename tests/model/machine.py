@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from model.comparison import compare, same
 from model.driver import Driver
-from model.rules import ATTEMPTING, IN_PROGRESS, PENDING, TODO, Model, RefusedByRules, Response, Settings, with_limit
+from model.rules import PENDING, Model, RefusedByRules, Response, Settings, with_limit
 
 FIELDS = st.dictionaries(st.sampled_from("abc"), st.integers(0, 3), max_size=2)
 RESPONSES = st.one_of(
@@ -26,7 +26,10 @@ RESPONSES = st.one_of(
     ),
 )
 HEARTBEATS = st.builds(
-    Response, st.just("progress"), reason=st.sampled_from(["half", "nearly"]), percent=st.sampled_from([None, 40.0, 90.0])
+    Response,
+    st.just("progress"),
+    reason=st.sampled_from(["half", "nearly"]),
+    percent=st.sampled_from([None, 40.0, 90.0]),
 )
 LIMITS = st.integers(1, 6)
 NAMES = ["plain", "jittery", "closing", "forgetful"]
@@ -81,13 +84,20 @@ class Comparison(RuleBasedStateMachine):
         due_in=st.sampled_from([None, None, None, 0, 10_000, 50_000]),
     )
     def submit(
-        self, system: str, case: str | None, owner: str | None, key: str | None, data: dict[str, int], due_in: int | None
+        self,
+        system: str,
+        case: str | None,
+        owner: str | None,
+        key: str | None,
+        data: dict[str, int],
+        due_in: int | None,
     ) -> Any:
         due_at = None if due_in is None else self.real.now + due_in
         given = {"system": system, "case": case, "owner": owner, "key": key, "data": data, "due_at": as_text(due_at)}
         params = {name: value for name, value in given.items() if value is not None}
         holder = self.both(
-            lambda: self.model.key_holder(system, key, (case, owner, data)), lambda: self.real.ask("submit", **params)["id"]
+            lambda: self.model.key_holder(system, key, (case, owner, data)),
+            lambda: self.real.ask("submit", **params)["id"],
         )
         if holder is None:
             return multiple()
@@ -99,8 +109,17 @@ class Comparison(RuleBasedStateMachine):
         return said
 
     @rule(action=actions)
+    def retry_any(self, action: str) -> None:
+        self.retry(action)
+
     def retry(self, action: str) -> None:
         self.both(lambda: self.model.retry(action), lambda: self.real.ask("retry", id=action))
+
+    @rule(which=st.integers(0, 7))
+    def retry_a_pending_one(self, which: int) -> None:
+        pending = [each.id for each in self.model.actions.values() if each.state == PENDING]
+        if pending:
+            self.retry(pending[which % len(pending)])
 
     @rule(action=actions, user=st.sampled_from(["anna", "ben"]))
     def take(self, action: str, user: str) -> None:
@@ -110,7 +129,9 @@ class Comparison(RuleBasedStateMachine):
     def release(self, action: str) -> None:
         self.both(lambda: self.model.release(action), lambda: self.real.ask("release", id=action))
 
-    @rule(action=actions, to=st.sampled_from([{"queue": "checks"}, {"queue": "late"}, {"user": "ben"}, {"user": "eva"}]))
+    @rule(
+        action=actions, to=st.sampled_from([{"queue": "checks"}, {"queue": "late"}, {"user": "ben"}, {"user": "eva"}])
+    )
     def assign(self, action: str, to: dict[str, str]) -> None:
         self.both(lambda: self.model.assign(action, **to), lambda: self.real.ask("assign", id=action, **to))
 
@@ -163,14 +184,16 @@ class Comparison(RuleBasedStateMachine):
     # -- what systems do
 
     @rule(
-        action=actions,
+        which=st.integers(0, 7),
         outcome=st.sampled_from(["taken", "taken", "refused", "no route"]),
         response=st.one_of(st.none(), st.none(), RESPONSES),
         retry_after=st.sampled_from([None, None, 5_000, 30_000]),
     )
-    def end_attempt(self, action: str, outcome: str, response: Response | None, retry_after: int | None) -> None:
-        if not self.model.actions[action].in_flight:
+    def end_attempt(self, which: int, outcome: str, response: Response | None, retry_after: int | None) -> None:
+        under_way = [each.id for each in self.model.actions.values() if each.in_flight]
+        if not under_way:
             return
+        action = under_way[which % len(under_way)]
         if outcome == "taken":
             retry_after = None
         self.real.end_attempt(action, outcome, response=response, retry_after_ms=retry_after)

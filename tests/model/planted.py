@@ -27,21 +27,53 @@ class Bug:
 
 
 BUGS = {
-    "one-try-too-many": Bug("steps.py", "0 < moment.policy.retry.limit <= action.attempts", "0 < moment.policy.retry.limit < action.attempts"),
-    "manual-retry-not-counted": Bug("steps.py", "number = action.attempts + 1\n", "number = action.attempts + (0 if action.manual and action.attempts else 1)\n"),
-    "manual-retry-moves-the-schedule": Bug("steps.py", "if action.manual and action.scheduled_at is not None:", "if False:"),
-    "retry-after-ignored": Bug("steps.py", "due_at = respect_retry_after(due_at, moment.now, event.retry_after_ms)\n    return replace(failed", "return replace(failed"),
+    "one-try-too-many": Bug(
+        "steps.py",
+        "0 < moment.policy.retry.limit <= action.attempts",
+        "0 < moment.policy.retry.limit < action.attempts",
+    ),
+    "manual-retry-not-counted": Bug(
+        "steps.py",
+        "number = action.attempts + 1\n",
+        "number = action.attempts + (0 if action.manual and action.attempts else 1)\n",
+    ),
+    "manual-retry-moves-the-schedule": Bug(
+        "steps.py", "if action.manual and action.scheduled_at is not None:", "if False:"
+    ),
+    "retry-after-ignored": Bug(
+        "steps.py",
+        "due_at = respect_retry_after(due_at, moment.now, event.retry_after_ms)\n    return replace(failed",
+        "return replace(failed",
+    ),
     "jitter-takes-away": Bug("retry.py", "policy.jitter * draw", "-policy.jitter * draw"),
     "backoff-starts-too-late": Bug("steps.py", "step = action.backoff_step + 1", "step = action.backoff_step + 2"),
     "owner-not-told-of-rule-9": Bug("steps.py", "(NotifyOwner(Notice.ATTEMPTS_EXHAUSTED),)", "()"),
-    "owner-told-of-rule-20": Bug("steps.py", "reason=Reason.TIMEOUT), ()", "reason=Reason.TIMEOUT), (NotifyOwner(Notice.ATTEMPTS_EXHAUSTED),)"),
+    "owner-told-of-rule-20": Bug(
+        "steps.py", "reason=Reason.TIMEOUT), ()", "reason=Reason.TIMEOUT), (NotifyOwner(Notice.ATTEMPTS_EXHAUSTED),)"
+    ),
     "response-not-merged": Bug("steps.py", "return todo, (*_merge(event.data), *effects)", "return todo, effects"),
-    "heartbeat-extends-nothing": Bug("steps.py", "replace(shown, deadline=moment.now + moment.policy.timeout_ms)", "shown"),
-    "limit-of-the-failure-forgotten": Bug("steps.py", "limit_at_failure=moment.policy.retry.limit", "limit_at_failure=1"),
-    "interrupted-waits": Bug("steps.py", "due_at=moment.now, scheduled_at=moment.now), ()", "due_at=moment.now + 1000, scheduled_at=moment.now), ()"),
+    "heartbeat-extends-nothing": Bug(
+        "steps.py", "replace(shown, deadline=moment.now + moment.policy.timeout_ms)", "shown"
+    ),
+    "limit-of-the-failure-forgotten": Bug(
+        "steps.py", "limit_at_failure=moment.policy.retry.limit", "limit_at_failure=1"
+    ),
+    "interrupted-waits": Bug(
+        "steps.py",
+        "due_at=moment.now, scheduled_at=moment.now), ()",
+        "due_at=moment.now + 1000, scheduled_at=moment.now), ()",
+    ),
     "released-keeps-its-user": Bug("steps.py", "state=State.TODO, user=None, queue", "state=State.TODO, queue"),
-    "waiting-can-be-retried": Bug("transitions.py", "    Row(W, on.Cancelled, ", '    Row(W, on.RetryRequested, P, "8", "retry now", do.make_due_now),\n    Row(W, on.Cancelled, '),
-    "lowered-limit-closes-nothing": Bug("transitions.py", "do.close_exhausted, do.limit_reached),\n    Row(P, on.LimitChanged,       P, \"10b\"", "do.stay, do.limit_reached),\n    Row(P, on.LimitChanged,       P, \"10b\""),
+    "waiting-can-be-retried": Bug(
+        "transitions.py",
+        "    Row(W, on.Cancelled, ",
+        '    Row(W, on.RetryRequested, P, "8", "retry now", do.make_due_now),\n    Row(W, on.Cancelled, ',
+    ),
+    "lowered-limit-closes-nothing": Bug(
+        "transitions.py",
+        'do.close_exhausted, do.limit_reached),\n    Row(P, on.LimitChanged,       P, "10b"',
+        'do.stay, do.limit_reached),\n    Row(P, on.LimitChanged,       P, "10b"',
+    ),
 }
 
 
@@ -55,7 +87,16 @@ def catches(bug: Bug) -> bool:
         if bug.right not in text:
             raise ValueError(f"{bug.file} does not say {bug.right!r} any more")
         file.write_text(text.replace(bug.right, bug.wrong), encoding="utf-8")
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(TESTS / "model" / "test_model.py")]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "-p",
+            "no:cacheprovider",
+            str(TESTS / "model" / "test_model.py"),
+        ]
         environ = {**os.environ, "PYTHONPATH": directory, "MODEL_SHRINK": "0"}
         done = subprocess.run(command, cwd=TESTS.parent, env=environ, capture_output=True, text=True, check=False)
         said = [line.strip() for line in done.stdout.splitlines() if line.startswith("E  ") and "Error: " in line]

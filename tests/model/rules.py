@@ -350,7 +350,9 @@ class Model:
         """Let time pass, and everything happen that it brings, in its order."""
         while True:
             self.begin_due()
-            moments = [(at, each.id) for each in self.actions.values() for at in [self._next_moment(each)] if at is not None]
+            moments = [
+                (at, each.id) for each in self.actions.values() for at in [self._next_moment(each)] if at is not None
+            ]
             if not moments or min(moments)[0] > to:
                 break
             at, action_id = min(moments)

@@ -91,9 +91,9 @@ def allocate(
             case CaseOwner():
                 if background.owner is not None:
                     return Allocation(user=background.owner)
-            case Group():
-                member = next_member(rule.assignee.members, background.turns.get(rule.assignee.name))
-                return Allocation(rule.assignee.name, member, (TakeTurn(rule.assignee.name, member),))
+            case group:
+                member = next_member(group.members, background.turns.get(group.name))
+                return Allocation(group.name, member, (TakeTurn(group.name, member),))
     return Allocation(DEFAULT_ASSIGNEE.queue, DEFAULT_ASSIGNEE.user)
 
 
