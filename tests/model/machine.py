@@ -34,7 +34,7 @@ HEARTBEATS = st.builds(
 LIMITS = st.integers(1, 6)
 NAMES = ["plain", "jittery", "closing", "forgetful"]
 SYSTEMS = st.sampled_from(NAMES)
-# seven more than what is configured: at the very millisecond of a time limit it would be a matter of rounding who is first
+# seven more than what is configured: at the very millisecond of a limit rounding would decide who is first
 WHEN = st.sampled_from([7, 5_007, 10_007, 20_007, 40_007, 60_007, 90_007, 180_007])
 
 
