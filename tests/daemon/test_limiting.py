@@ -134,7 +134,7 @@ def test_rule_10c_closing_together_writes_what_closing_one_by_one_does(tmp_path:
             assert found[table] == wanted[table], table
         assert (got.outbox, sorted(got.closed)) == (expected.outbox, sorted(expected.closed))
         assert [row.seq for row in got.history] == [row.seq for row in expected.history]
-        assert {replace(row, seq=0) for row in got.history} == {replace(row, seq=0) for row in expected.history}
+        assert {row._replace(seq=0) for row in got.history} == {row._replace(seq=0) for row in expected.history}
         assert {key: count for key, count in got.counts.items() if count} == dict(expected.counts)
 
 
