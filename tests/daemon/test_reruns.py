@@ -37,6 +37,9 @@ class _Services:
         self.here = here
         self.ledger: Ledger = here.ledger
 
+    async def read(self, question: Callable[[ReadStore], T]) -> T:
+        return question(self.here.reader)
+
     async def read_at_length(self, question: Callable[[ReadStore], T]) -> T:
         return question(self.here.reader)
 
