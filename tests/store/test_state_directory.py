@@ -76,25 +76,6 @@ def test_errors_are_told_apart(code: int, kind: type[Exception]) -> None:
     assert type(translated(error)) is kind
 
 
-def test_the_hot_queries_use_their_partial_indexes(tmp_path: Path) -> None:
-    from connectord.store import sqlite_writer as module
-
-    writer = SqliteWriter(tmp_path / "c.db")
-    connection = open_writer(tmp_path / "c.db").conn
-    plans = {
-        "actions_due": (module._DUE_ACTIONS, ("s", 1, 1, 1)),
-        "actions_deadline": (module._OVERDUE, (1, 1)),
-        "actions_retrying": (module._OVER_LIMIT, ("s", 1, 1)),
-        "attempts_open": (module._OPEN_ATTEMPTS, (1,)),
-    }
-    for index, (sql, args) in plans.items():
-        plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", args))
-        assert index in plan
-        assert "TEMP B-TREE" not in plan, plan
-    connection.close()
-    writer.close()
-
-
 def test_the_reader_cannot_write(tmp_path: Path) -> None:
     writer = SqliteWriter(tmp_path / "c.db")
     reader = SqliteReader(tmp_path / "c.db")
