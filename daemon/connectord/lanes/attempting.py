@@ -70,6 +70,8 @@ def _learn(context: LaneContext, outcome: on.Event | Trouble, began_in: int, cal
     """Tell the lane's recovery. A fault of the adapter says nothing of the system."""
     if not isinstance(outcome, Trouble):
         context.recovery.reached(began_in)
+        # the ramp may have more room by now than when the place was left
+        context.admission.wake()
     elif not outcome.fault:
         context.recovery.failed(began_in, call.since, call.action_id, outcome.message)
 

@@ -72,7 +72,9 @@ class Claims:
         )
         while self._begin(claim, claims, instance, nursery) < claim.limit:
             if claim.manual_only:
-                await instance.wait(self._something_else)
+                # an attempt may have ended while the claim was under way: nobody would be told of it again
+                if context.recovery.room() == 0:
+                    await instance.wait(self._something_else)
                 return
             # nothing more was due; where every place was taken, more may be
             reserved: list[op.Claim] = []
