@@ -196,8 +196,8 @@ MUTANTS: tuple[Mutant, ...] = (
     _mutant(
         "today's limit is shown, whatever it was at the last failure",
         (
-            "connectord.lifecycle.action:Action.shown_limit",
-            "return max(limit_today, self.limit_at_failure)",
+            "connectord.lifecycle.action:shown_limit",
+            "return max(limit_today, limit_at_failure)",
             "return limit_today",
         ),
         seed=1,
@@ -255,12 +255,12 @@ MUTANTS: tuple[Mutant, ...] = (
     _mutant(
         "a reload starts the time for a response again",
         (
-            f"{OPERATIONS}:EnforceLimit.perform",
+            "connectord.ledger.limiting:EnforceLimit.perform",
             "    unit.flush()\n",
             (
                 "    unit.flush()\n"
                 "    from connectord.lifecycle.action import replace\n"
-                "    for waiting, _ in unit.store.waiting_page(self.system, '', SLICE):\n"
+                "    for waiting, _ in unit.store.waiting_page(self.system, '', 1000):\n"
                 "        action = unit.load(waiting)\n"
                 "        if action.system == self.system:\n"
                 "            deadline = unit.now + unit.policies.of(self.system).timeout_ms\n"
@@ -408,9 +408,12 @@ MUTANTS: tuple[Mutant, ...] = (
     _mutant(
         "hash order in a batch",
         (
-            f"{OPERATIONS}:Claim.perform",
-            "in unit.store.due_actions(self.system, unit.now, self.limit, self.probes_under_way):",
-            "in set(unit.store.due_actions(self.system, unit.now, self.limit, self.probes_under_way)):",
+            f"{OPERATIONS}:Claim._due",
+            "return unit.store.due_actions(system, unit.now, self.limit, besides, retries=self.retries)",
+            (
+                "found = unit.store.due_actions(system, unit.now, self.limit, besides, retries=self.retries)\n"
+                "    return sorted(found, key=lambda due: hash(due.action.id))"
+            ),
         ),
         seed=5,
         needs_processes=True,
