@@ -35,7 +35,7 @@ def configuration(daemon: DaemonProcess, fake: FakeSystem, closed_port: int, not
         + f'[systems.erp]\nadapter = "http"\ntimeout = "1s"\n[systems.erp.http]\nurl = "{fake.url}"\n'
         + '[systems.strict]\nadapter = "http"\ntimeout = "1s"\non_timeout = "close"\n'
         + f'[systems.strict.http]\nurl = "{fake.url}"\n'
-        + f'[systems.depot]\nadapter = "http"\n[systems.depot.http]\nurl = "http://127.0.0.1:{closed_port}/"\n'
+        + f'[systems.depot]\nadapter = "http"\ncircuit = false\n[systems.depot.http]\nurl = "http://127.0.0.1:{closed_port}/"\n'
     )
 
 
