@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -18,10 +19,12 @@ def test_the_ledgers_benchmark_runs() -> None:
     assert "due query at 400 rows" in done.stdout
 
 
-def test_the_benchmark_of_size_runs_and_closes_what_a_lowered_limit_closes(tmp_path: Path) -> None:
-    options = ["--pending", "300", "--waiting", "300", "--loop", "20", "--rounds", "1", "--directory", str(tmp_path)]
-    command = [sys.executable, str(BENCHMARKS / "scale.py"), *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def test_the_benchmark_of_size_runs_and_closes_what_a_lowered_limit_closes() -> None:
+    options = ["--pending", "300", "--waiting", "300", "--loop", "20", "--rounds", "1"]
+    # the path of a unix socket is short
+    with tempfile.TemporaryDirectory(prefix="cs-") as directory:
+        command = [sys.executable, str(BENCHMARKS / "scale.py"), *options, "--directory", directory]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "reload --plan" in done.stdout
     assert "300 to be closed" in done.stdout

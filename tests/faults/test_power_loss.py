@@ -45,13 +45,13 @@ from connectord.store import sqlite_connection
 sqlite_connection.CHECKPOINT_PAGES = 60
 """
 CARELESS = """
-from connectord.store import sqlite_writer
-careful = sqlite_writer.open_writer
-def open_writer(path):
-    database = careful(path)
-    database.conn.execute("PRAGMA synchronous = NORMAL")
+from connectord.store import sqlite_connection
+careful = sqlite_connection.prepare_writer
+def prepare_writer(connection, path=None):
+    database = careful(connection, path)
+    connection.execute("PRAGMA synchronous = NORMAL")
     return database
-sqlite_writer.open_writer = open_writer
+sqlite_connection.prepare_writer = prepare_writer
 """
 
 
