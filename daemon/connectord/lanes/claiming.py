@@ -72,9 +72,7 @@ class Claims:
         )
         while self._begin(claim, claims, instance, nursery) < claim.limit:
             if claim.manual_only:
-                # an attempt may have ended while the claim was under way: nobody would be told of it again
-                if context.recovery.room() == 0:
-                    await instance.wait(self._something_else)
+                await instance.wait(self._something_else)
                 return
             # nothing more was due; where every place was taken, more may be
             reserved: list[op.Claim] = []
@@ -135,4 +133,9 @@ class Claims:
                     nursery.cancel_scope.cancel()
 
                 nursery.start_soon(end_after, self.alarm.wait)
-                nursery.start_soon(end_after, self._context.admission.wait)
+                nursery.start_soon(end_after, self._wait_for_room)
+
+    async def _wait_for_room(self) -> None:
+        # looked at in the same step in which the wait begins: an attempt that ends in between would wake nobody
+        if self._context.recovery.room() == 0:
+            await self._context.admission.wait()
