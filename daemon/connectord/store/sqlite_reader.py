@@ -336,23 +336,25 @@ class SqliteReader:
         return [PeopleCount(*row) for row in self._all(_PEOPLE_COUNTS)]
 
     def backlog_ages(self, pending: Collection[str]) -> BacklogAges:
-        first_due = {system: self._all(NEXT_DUE, system)[0][0] for system in pending}
-        due = {system: at for system, at in first_due.items() if at is not None}
         waiting = {system: since for system, since in self._all(_WAITING_SINCE) if since is not None}
-        return BacklogAges(due, waiting)
+        return BacklogAges(self._first_due(pending), waiting)
 
     def glance(self, systems: Sequence[str]) -> Glance:
         oldest = {state.value: self._all(_OLDEST, state.value) for state in State if state is not State.CLOSED}
-        due = {system: self._all(NEXT_DUE, system)[0][0] for system in systems}
+        due = self._first_due(systems)
         try:
             sizes = self._sizes(self._path)
         except OSError as error:
             raise StoreFailed(f"the store failed: {error}") from error
         return Glance(
             {state: rows[0][0] for state, rows in oldest.items() if rows},
-            {system: at for system, at in due.items() if at is not None},
+            due,
             *sizes,
         )
+
+    def _first_due(self, systems: Collection[str]) -> dict[str, int]:
+        found = {system: self._all(NEXT_DUE, system)[0][0] for system in systems}
+        return {system: at for system, at in found.items() if at is not None}
 
     def prunable(self, what: Prunable) -> tuple[int, int | None]:
         with translate_errors():
