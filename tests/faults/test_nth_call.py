@@ -59,8 +59,9 @@ class Bench:
         self.limit = limit
         self.daemon.configure(
             self.daemon.head(self.port)
+            # case after case fails at the same system: its circuit must not keep the next one from being tried
             + f'[retry]\nlimit = {limit}\ndelay = "1h"\n'
-            + f'[systems.erp]\nadapter = "http"\n[systems.erp.http]\nurl = "{self.fake.url}"\n'
+            + f'[systems.erp]\nadapter = "http"\ncircuit = false\n[systems.erp.http]\nurl = "{self.fake.url}"\n'
             + f'[systems.parked]\nadapter = "http"\n[systems.parked.http]\nurl = "{self.fake.url}"\n'
         )
 

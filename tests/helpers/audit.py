@@ -62,12 +62,13 @@ class Audit:
 
 
 def audit(database: Path, limits: Mapping[str, Mapping[str, int]] | None = None) -> Audit:
-    """Look through a database that nobody writes.
+    """Look through a database, as it is at one moment: a daemon may be at work on it.
 
     ``limits`` has the retry limits of the systems by the SHA-256 of the configuration's text.
     """
     found = Audit()
     with closing(sqlite3.connect(database)) as connection:
+        connection.execute("BEGIN")  # each question would see another moment otherwise
         problem = found.problems.append
         integrity = [row[0] for row in connection.execute("PRAGMA integrity_check")]
         if integrity != ["ok"]:
