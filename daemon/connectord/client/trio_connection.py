@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -13,12 +14,14 @@ import trio
 from connectord.client.wire import failure, renewed, request_line, typed_json
 from connectord.control import params as p
 from connectord.control import results as r
+from connectord.control.client import QUEUE_PAUSE_SECONDS, queue_stayed_full
 from connectord.errors import ControlError, DaemonUnreachable, RequestFailed
 
 T = TypeVar("T", bound=r.Result)
 
 _READ_BYTES = 64 * 1024
 _LINGER_SECONDS = 1
+_CONNECT_SECONDS = 30.0
 
 
 class _Failure(msgspec.Struct):
@@ -82,12 +85,33 @@ async def connect(path: str) -> AsyncIterator[Lines]:
 
 
 async def open_lines(path: str) -> Lines:
-    """A connection that the caller closes. Raises DaemonUnreachable where nobody listens."""
+    """A connection that the caller closes. Raises DaemonUnreachable where nobody listens, or lets nobody in."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.setblocking(False)
     try:
-        stream = await trio.open_unix_socket(path)
-    except OSError as error:
-        raise DaemonUnreachable(f"no daemon answers at {path}: {error.strerror or error}") from error
-    return Lines(stream, path)
+        with trio.move_on_after(_CONNECT_SECONDS) as limit:
+            await _connect(connection, path)
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, OSError):
+            raise DaemonUnreachable(f"no daemon answers at {path}: {error.strerror or error}") from error
+        raise
+    if limit.cancelled_caught:
+        connection.close()
+        raise queue_stayed_full(path, _CONNECT_SECONDS)
+    return Lines(trio.SocketStream(trio.socket.from_stdlib_socket(connection)), path)
+
+
+async def _connect(connection: socket.socket, path: str) -> None:
+    # trio's own takes "the queue is full" for "under way", waits until the socket may be written, and is not connected
+    while True:
+        await trio.lowlevel.checkpoint()
+        try:
+            connection.connect(path)
+        except BlockingIOError:
+            await trio.sleep(QUEUE_PAUSE_SECONDS)
+        else:
+            return
 
 
 class _Reply:

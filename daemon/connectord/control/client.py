@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, Self
 from connectord.errors import DaemonUnreachable, RequestFailed
 
 _PIECE_SECONDS = 0.2
+QUEUE_PAUSE_SECONDS = 0.02
+"""After what time one tries again to connect where the kernel's queue for the socket is full."""
 
 
 class Notification(NamedTuple):
@@ -48,13 +50,29 @@ class ControlClient:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(self.timeout_seconds)
         try:
-            connection.connect(self.path)
+            self._connect(connection)
+        except BlockingIOError as error:
+            connection.close()
+            raise queue_stayed_full(self.path, self.timeout_seconds) from error
         except OSError as error:
             connection.close()
             reason = error.strerror or str(error)
             raise DaemonUnreachable(f"no daemon answers at {self.path}: {reason}") from error
         self._socket = connection
         return self
+
+    def _connect(self, connection: socket.socket) -> None:
+        # where its queue is full, the kernel says so at once, whatever the time limit is
+        deadline = time.monotonic() + self.timeout_seconds
+        while True:
+            try:
+                connection.connect(self.path)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(QUEUE_PAUSE_SECONDS)
+            else:
+                return
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -182,6 +200,11 @@ class ControlClient:
         if not isinstance(message, dict):
             raise DaemonUnreachable(f"what answers at {self.path} does not speak JSON-RPC")
         return message, text
+
+
+def queue_stayed_full(path: str, seconds: float) -> DaemonUnreachable:
+    """What a client says that was not let in for so long."""
+    return DaemonUnreachable(f"not let in at {path} within {seconds:g} s: too many others wait; try again")
 
 
 def _member(line: str, prefix: str, value: Any) -> str:
