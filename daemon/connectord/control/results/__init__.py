@@ -1,0 +1,137 @@
+"""What the control socket's methods answer, as types. JSON Schemas are made from them, and the client is typed by them.
+
+Times are RFC 3339, UTC, to the millisecond. Members may be added in later versions; a reader ignores what it does not
+know.
+"""
+
+from __future__ import annotations
+
+from connectord.control.results.actions import (
+    Action,
+    ActionPage,
+    Actions,
+    Attempt,
+    Attempts,
+    Case,
+    Change,
+    ConnectionError,  # noqa: A004 - interface.md's name in CamelCase
+    Decision,
+    Event,
+    Explanation,
+    Field,
+    History,
+    LateResponse,
+    Merge,
+    MergePage,
+    Origin,
+    Progress,
+    Remedy,
+    Rerun,
+)
+from connectord.control.results.base import (
+    ReasonName,
+    ResolutionName,
+    Result,
+    StateName,
+    Time,
+)
+from connectord.control.results.configurations import (
+    ConfigDifference,
+    ConfigText,
+    ConfigVersion,
+    ConfigVersions,
+    Effect,
+    EffectCounts,
+    EffectPage,
+    KeyChange,
+    Plan,
+    Reload,
+)
+from connectord.control.results.daemon import (
+    Ages,
+    Diagnosis,
+    Finding,
+    LogHeld,
+    LoopBlock,
+    Retention,
+    Status,
+    Stopping,
+    StoreSize,
+    Trouble,
+)
+from connectord.control.results.notifications import (
+    Channel,
+    Hastened,
+    Notification,
+    NotificationBacklog,
+    NotificationPage,
+)
+from connectord.control.results.queues import (
+    Person,
+    Queue,
+    Queues,
+)
+from connectord.control.results.systems import (
+    Circuit,
+    System,
+    Systems,
+)
+
+__all__ = [
+    "Action",
+    "ActionPage",
+    "Actions",
+    "Ages",
+    "Attempt",
+    "Attempts",
+    "Case",
+    "Change",
+    "Channel",
+    "Circuit",
+    "ConfigDifference",
+    "ConfigText",
+    "ConfigVersion",
+    "ConfigVersions",
+    "ConnectionError",
+    "Decision",
+    "Diagnosis",
+    "Effect",
+    "EffectCounts",
+    "EffectPage",
+    "Event",
+    "Explanation",
+    "Field",
+    "Finding",
+    "Hastened",
+    "History",
+    "KeyChange",
+    "LateResponse",
+    "LogHeld",
+    "LoopBlock",
+    "Merge",
+    "MergePage",
+    "Notification",
+    "NotificationBacklog",
+    "NotificationPage",
+    "Origin",
+    "Person",
+    "Plan",
+    "Progress",
+    "Queue",
+    "Queues",
+    "ReasonName",
+    "Reload",
+    "Remedy",
+    "Rerun",
+    "ResolutionName",
+    "Result",
+    "Retention",
+    "StateName",
+    "Status",
+    "Stopping",
+    "StoreSize",
+    "System",
+    "Systems",
+    "Time",
+    "Trouble",
+]
