@@ -292,8 +292,10 @@ def _type(kind: Any) -> str:
         return "Any"
     if kind is types.NoneType:
         return "None"
-    if isinstance(kind, type) and kind.__module__ in (p.__name__, r.__name__):
-        return f"{'p' if kind.__module__ == p.__name__ else 'r'}.{kind.__name__}"
+    name = getattr(kind, "__name__", "")
+    for short, module in (("p", p), ("r", r)):
+        if kind is getattr(module, name, None):
+            return f"{short}.{name}"
     if kind in (str, int, float, bool):
         return str(kind.__name__)
     raise NotGenerated(f"{kind!r} is of a kind that the generator does not know")
