@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 import trio
 
 from connectord.http_out.connection import Connection, Origin
+from connectord.http_out.idle import Idle
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,22 +21,18 @@ class TransportStatistics:
 class Pool:
     """Busy and idle connections.
 
-    Of an origin's idle ones the most recently used goes first, so that the others can grow old. At most
-    ``max_idle`` (0 or more) are kept, of all origins together, each for ``keepalive_seconds``; those beyond are
-    closed, the longest idle first, when the next one is given back.
+    At most ``max_idle`` (0 or more) idle ones are kept, of all origins together, each for ``keepalive_seconds``; those
+    beyond are closed, the longest idle first, when the next one is given back.
     """
 
     def __init__(self, *, keepalive_seconds: float, max_idle: int) -> None:
-        self._keepalive_seconds = keepalive_seconds
-        self._max_idle = max_idle
         self._busy: set[Connection] = set()
-        self._idle: dict[Origin, deque[Connection]] = {}
-        self._by_age: dict[Connection, None] = {}  # the idle ones again, the longest idle first
+        self._idle: Idle[Connection] = Idle(keepalive_seconds=keepalive_seconds, most=max_idle)
         self._closed = False
 
     def statistics(self) -> TransportStatistics:
         """What is busy and idle at this moment."""
-        return TransportStatistics(busy=len(self._busy), idle=len(self._by_age))
+        return TransportStatistics(busy=len(self._busy), idle=len(self._idle))
 
     def take(self, origin: Origin) -> tuple[Connection, bool]:
         """A connection that is busy from now on, and whether it is a new one, which is not open yet.
@@ -44,14 +40,9 @@ class Pool:
         A server that closes an idle connection is noticed here, as far as it can be: what it has sent is looked
         at, what is still on its way cannot be.
         """
-        idle = self._idle.get(origin)
-        expired_before = trio.current_time() - self._keepalive_seconds
-        while idle:
-            connection = idle.pop()
-            if not idle:
-                del self._idle[origin]
-            del self._by_age[connection]
-            if connection.idle_since >= expired_before and connection.is_quiet():
+        now = trio.current_time()
+        while (connection := self._idle.take(origin)) is not None:
+            if self._idle.is_fresh(connection, now) and connection.is_quiet():
                 self._busy.add(connection)
                 return connection, False
             connection.close()
@@ -65,13 +56,10 @@ class Pool:
         if self._closed or not connection.reusable:
             connection.close()
             return
-        connection.idle_since = now = trio.current_time()
-        idle = self._idle.get(connection.origin)
-        if idle is None:
-            idle = self._idle[connection.origin] = deque()
-        idle.append(connection)
-        self._by_age[connection] = None
-        self._close_surplus(now - self._keepalive_seconds)
+        now = trio.current_time()
+        self._idle.put(connection, now)
+        for surplus in self._idle.take_surplus(now):
+            surplus.close()
 
     def discard(self, connection: Connection) -> None:
         """Close a busy connection."""
@@ -81,19 +69,6 @@ class Pool:
     def close(self) -> None:
         """Close everything; what is given back from now on is closed."""
         self._closed = True
-        for connection in [*self._by_age, *self._busy]:
+        for connection in [*self._idle, *self._busy]:
             connection.close()
-        self._by_age.clear()
         self._idle.clear()
-
-    def _close_surplus(self, expired_before: float) -> None:
-        while self._by_age:
-            oldest = next(iter(self._by_age))
-            if len(self._by_age) <= self._max_idle and oldest.idle_since >= expired_before:
-                break
-            del self._by_age[oldest]
-            same_origin = self._idle[oldest.origin]
-            same_origin.popleft()  # the oldest of all is the oldest of its origin
-            if not same_origin:
-                del self._idle[oldest.origin]
-            oldest.close()

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any, TypeAlias
 
 import httpx
 import trio
 
+from connectord.http_out.idle import Idle
 from connectord.http_out.pool import TransportStatistics
 
 _Origin: TypeAlias = tuple[str, str, int | None, str | None]
@@ -42,18 +42,15 @@ class SlottedTransport(httpx.AsyncBaseTransport):
     ) -> None:
         self._ssl_context = ssl_context
         self._connect_timeout_seconds = connect_timeout_seconds
-        self._keepalive_seconds = keepalive_seconds
-        self._max_idle = max_idle
         self._proxy = None if proxy is None else _proxy(proxy, ssl_context)
         self._limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=keepalive_seconds)
         self._busy: set[_Slot] = set()
-        self._idle: dict[_Origin, deque[_Slot]] = {}
-        self._by_age: dict[_Slot, None] = {}  # the idle ones again, the longest idle first
+        self._idle: Idle[_Slot] = Idle(keepalive_seconds=keepalive_seconds, most=max_idle)
         self._closed = False
 
     def statistics(self) -> TransportStatistics:
         """What it is doing at this moment."""
-        return TransportStatistics(busy=len(self._busy), idle=len(self._by_age))
+        return TransportStatistics(busy=len(self._busy), idle=len(self._idle))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send ``request`` on a connection of its own.
@@ -89,17 +86,13 @@ class SlottedTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close every connection; requests in flight fail with :class:`httpx.ReadError`."""
         self._closed = True
-        slots = [*self._by_age, *self._busy]
-        self._by_age.clear()
+        slots = [*self._idle, *self._busy]
         self._idle.clear()
         await _close(slots)
 
     def _take(self, origin: _Origin) -> _Slot:
-        idle = self._idle.get(origin)
-        if idle:
-            slot = idle.pop()
-            del self._by_age[slot]
-        else:
+        slot = self._idle.take(origin)
+        if slot is None:
             # another origin's idle slot would only lose its connection, so it is left to its own
             transport = httpx.AsyncHTTPTransport(
                 verify=self._ssl_context, trust_env=False, limits=self._limits, proxy=self._proxy
@@ -113,26 +106,11 @@ class SlottedTransport(httpx.AsyncBaseTransport):
         if self._closed or not reusable:
             await _close([slot])
             return
-        slot.idle_since = time.monotonic()
-        self._idle.setdefault(slot.origin, deque()).append(slot)
-        self._by_age[slot] = None
-        surplus = self._take_surplus(slot.idle_since - self._keepalive_seconds)
+        now = time.monotonic()
+        self._idle.put(slot, now)
+        surplus = self._idle.take_surplus(now)
         if surplus:
             await _close(surplus)
-
-    def _take_surplus(self, before: float) -> list[_Slot]:
-        surplus = []
-        while self._by_age:
-            oldest = next(iter(self._by_age))
-            if len(self._by_age) <= self._max_idle and oldest.idle_since >= before:
-                break
-            del self._by_age[oldest]
-            same_origin = self._idle[oldest.origin]
-            same_origin.popleft()  # the oldest of all is the oldest of its origin
-            if not same_origin:
-                del self._idle[oldest.origin]
-            surplus.append(oldest)
-        return surplus
 
 
 class _Slot:
