@@ -93,9 +93,9 @@ def test_every_key(tmp_path: Path) -> None:
         (
             'poll.interval = "10m"',
             "poll.interval",
-            'must be at most max_interval ("5m"): lower it, or raise max_interval',
+            'must be at most max_interval, which is "5m": lower it, or raise max_interval',
         ),
-        ('poll.max_interval = "5s"', "poll.max_interval", 'must be at least interval ("10s"): raise it'),
+        ('poll.max_interval = "5s"', "poll.max_interval", 'must be at least interval, which is "10s": raise it'),
         ("poll = true", "poll", "must be a table, not true"),
         ('healthcheck = "100ms"', "healthcheck", 'must be at least "1s", not "100ms", or "off"'),
         ("healthcheck = false", "healthcheck", 'must be a duration such as "30s", not false, or "off"'),

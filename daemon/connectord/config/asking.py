@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from connectord.adapters import Adapter, AdapterSettings, has_method
-from connectord.config.durations import format_duration
 from connectord.config.retries import HIGHEST_FACTOR
 from connectord.config.scalars import duration, number
 from connectord.config.tables import Table
@@ -38,13 +37,7 @@ def read_poll(system: Table, adapter: type[Adapter] | None, settings: AdapterSet
         jitter=table.read("jitter", number(0, 1), _DEFAULTS.jitter),
     )
     table.finish()
-    if table.sound("interval", "max_interval") and poll.interval_ms > poll.max_interval_ms:
-        if "max_interval" in table:
-            shortest = format_duration(poll.interval_ms)
-            table.problem("max_interval", f'must be at least interval ("{shortest}"): raise it, or lower interval')
-        else:
-            longest = format_duration(poll.max_interval_ms)
-            table.problem("interval", f'must be at most max_interval ("{longest}"): lower it, or raise max_interval')
+    table.keep_in_order(("interval", poll.interval_ms), ("max_interval", poll.max_interval_ms))
     return poll
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from connectord.config.durations import format_duration
 from connectord.config.scalars import duration, number, whole_number
 from connectord.config.tables import Table
 from connectord.config.values import CircuitPolicy
@@ -31,11 +30,5 @@ def read_circuit(system: Table) -> CircuitPolicy | None:
         trials=table.read("trials", whole_number(1, MOST_TRIALS), _DEFAULTS.trials),
     )
     table.finish()
-    if table.sound("pause", "max_pause") and circuit.pause_ms > circuit.max_pause_ms:
-        if "max_pause" in table:
-            shortest = format_duration(circuit.pause_ms)
-            table.problem("max_pause", f'must be at least pause, which is "{shortest}": raise it, or lower pause')
-        else:
-            longest = format_duration(circuit.max_pause_ms)
-            table.problem("pause", f'must be at most max_pause, which is "{longest}": lower it, or raise max_pause')
+    table.keep_in_order(("pause", circuit.pause_ms), ("max_pause", circuit.max_pause_ms))
     return circuit

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from connectord.config.durations import format_duration
 from connectord.config.scalars import duration, number, whole_number
 from connectord.config.tables import Table
 from connectord.lifecycle.policy import RetryPolicy
@@ -22,13 +21,6 @@ def read_retry(table: Table, defaults: RetryPolicy, parent: Table | None = None)
         budget=table.read("budget", number(0, 1), defaults.budget),
     )
     table.finish()
-    sound = all(each.sound("delay", "max_delay") for each in (table, parent) if each is not None)
-    if sound and retry.delay_ms > retry.max_delay_ms:
-        # where neither is set here, it was reported where they come from
-        if "delay" in table:
-            limit = format_duration(retry.max_delay_ms)
-            table.problem("delay", f'must be at most max_delay, which is "{limit}": lower it, or raise max_delay')
-        elif "max_delay" in table:
-            limit = format_duration(retry.delay_ms)
-            table.problem("max_delay", f'must be at least delay, which is "{limit}": raise it, or lower delay')
+    if parent is None or parent.sound("delay", "max_delay"):
+        table.keep_in_order(("delay", retry.delay_ms), ("max_delay", retry.max_delay_ms))
     return retry

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from connectord.config.durations import format_duration
 from connectord.config.positions import KeyPath
 from connectord.errors import Problem
 
@@ -166,6 +167,21 @@ class Table:
             else:
                 self._problems.add(path, f"must be a table, not {shown(element)}")
         return found
+
+    def keep_in_order(self, lower: tuple[str, int], upper: tuple[str, int]) -> None:
+        """Report a duration, in milliseconds by its key, that is beyond the one which bounds it.
+
+        Where neither is set here, nothing is: they come from another table, which was looked at.
+        """
+        (key, value), (bound, most) = lower, upper
+        if value <= most or not self.sound(key, bound):
+            return
+        if key in self:
+            limit = format_duration(most)
+            self.problem(key, f'must be at most {bound}, which is "{limit}": lower it, or raise {bound}')
+        elif bound in self:
+            limit = format_duration(value)
+            self.problem(bound, f'must be at least {key}, which is "{limit}": raise it, or lower {key}')
 
     def unknown(self) -> list[str]:
         """The keys that nobody asked for yet."""
