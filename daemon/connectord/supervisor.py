@@ -34,13 +34,12 @@ from connectord.control.server import serve_control
 from connectord.doctor import Moment, Running, Subject, examine
 from connectord.doors import Doors, Entrances, open_doors
 from connectord.errors import ConfigurationRefused, RequestError, StoreFailed, StoreFull
+from connectord.fleet import Fleet
 from connectord.hosting import PluginHost
 from connectord.lanes.lane import Lane
 from connectord.ledger.ledger import Ledger
 from connectord.ledger.operations import SetPaused
-from connectord.ledger.policies import PolicyBook
 from connectord.lifecycle.circumstances import Present
-from connectord.lifecycle.policy import Policy
 from connectord.liveness import feed_watchdog
 from connectord.metrics import Sources, measured, serve_metrics
 from connectord.network import SystemNetwork
@@ -118,18 +117,19 @@ class Daemon:
     """One running connectord on one state directory, which the caller holds."""
 
     def __init__(self, config: Config, surroundings: Surroundings) -> None:
-        self.lanes: dict[str, Lane] = {}
         self._given = surroundings
         directory = config.daemon.state_directory
         self._writer = surroundings.open_writer(directory / DATABASE_NAME)
         self._reader, self._counter = (surroundings.open_reader(directory / DATABASE_NAME) for _ in range(2))
+        self._fleet = Fleet(config, self._reader.paused_systems(), self._make_lane)
+        self.lanes = self._fleet.lanes
         self._key = surroundings.open_key(directory / TOKEN_KEY_NAME, surroundings.rng.randbytes)
         self.ledger = Ledger(
             self._writer,
             executor=surroundings.writing,
             clock=surroundings.clock,
             rng=surroundings.rng,
-            policies=lambda: self._book,
+            policies=lambda: self._fleet.book,
             mask=surroundings.redactor.mask,
         )
         self.plugin_host = PluginHost(
@@ -187,11 +187,8 @@ class Daemon:
             notifier=self._notifier.measures,
             tracing=lambda: self.traces.tracer,
         )
-        self._paused = self._reader.paused_systems()
         self._public_url = config.callbacks.public_url
         self._callback_limits = _callback_limits(config.callbacks)
-        self._departed: dict[str, Policy] = {}
-        self._book = self._make_book()
         self._started_at = surroundings.clock.now_ms()
         self._started = Moment.now()
         self._stop = trio.Event()
@@ -200,7 +197,6 @@ class Daemon:
         self._read_failure: StoreFailed | None = None
         self._read_failed = trio.Event()
         self._lanes_nursery: trio.Nursery | None = None
-        self._held: set[str] = set()
 
     # -- life
 
@@ -233,7 +229,7 @@ class Daemon:
             if doors.metrics:
                 await services.start(serve_metrics, doors.metrics, self.measured)
             await self.configurations.start()
-            self._book = self._make_book()
+            self._fleet.set_version(self.config, self.configurations.version)
             interrupted = self.measured.daemon.interrupted_attempts = await self.ledger.recover()
             for name in self.config.systems:
                 await self.ledger.enforce_limit(name, "start")
@@ -274,9 +270,8 @@ class Daemon:
             async with trio.open_nursery() as lanes:
                 self._lanes_nursery = lanes
                 lanes.start_soon(self._notifier.run)
-                for system in self.config.systems.values():
-                    self._start_lane(system)
-                self._tell_held()
+                self._fleet.start(self.config, lanes)
+                self._fleet.tell_held(self._live_systems())
                 if interrupted:
                     log.warning("attempts were interrupted by the end of the last run", count=interrupted)
                 log.info("ready", version=__version__, callbacks=self._public_url, interrupted_attempts=interrupted)
@@ -289,11 +284,10 @@ class Daemon:
                 task_status.started()
                 await self._stop.wait()
                 self.measured.daemon.stage = "stopping"
-                in_flight = sum(lane.in_flight for lane in self.lanes.values())
+                in_flight = self._fleet.in_flight
                 systemd.notify_stopping(f"stopping: {in_flight} attempts under way", self._seconds_to_end())
                 log.info("stopping", in_flight=in_flight)
-                for lane in self.lanes.values():
-                    lane.stop()
+                self._fleet.stop()
                 self._notifier.stop()
                 lanes.cancel_scope.deadline = trio.current_time() + self.config.daemon.drain_ms / 1000
                 self.end_in_time(now=self._stop_now)
@@ -445,57 +439,29 @@ class Daemon:
             self._retention.reconfigure()
         if new.callbacks.public_url_given:
             self._public_url = new.callbacks.public_url
-        for name in changes.removed:
-            # what is still under way there ends by the policy that it began under
-            self._departed[name] = old.systems[name].policy
-            self._end_lane(name)
-        for name in changes.added:
-            self._departed.pop(name, None)
-        self._book = self._make_book()
-        self._tell_held()
-        for name, system in self.config.systems.items():
-            lane = self.lanes.get(name)
-            if lane is not None and lane.config.adapter != system.adapter:
-                self._end_lane(name)
-                lane = None
-            if lane is None:
-                self._start_lane(system)
-            elif system != lane.config:
-                lane.reconfigure(system)
+        self._fleet.apply(old, self.config, changes, version)
+        self._fleet.tell_held(self._live_systems())
 
-    def _start_lane(self, system: SystemConfig) -> None:
-        lane = Lane(
+    def _make_lane(self, system: SystemConfig, paused: bool) -> Lane:
+        return Lane(
             system,
             adapter_class=self.plugin_host.plugins.adapters[system.adapter],
             ledger=self.ledger,
             clock=self._given.clock,
             network=self._given.network,
             callback_url=partial(self._callback_url, system.name),
-            paused=system.name in self._paused,
+            paused=paused,
             measures=self.measured.of_lane(system.name),
             traceparent=self.traces.traceparent,
         )
-        self.lanes[system.name] = lane
-        if self._lanes_nursery is not None and not self._stop.is_set():
-            self._lanes_nursery.start_soon(lane.run, name=f"lane {system.name}")
-
-    def _end_lane(self, name: str) -> None:
-        self.lanes.pop(name).stop()
 
     def clock_jumped(self, by_seconds: float) -> None:
         """Note that the wall clock was set. Whatever waits for a time looks again by itself."""
         self.measured.daemon.clock_jumps += 1
         log.warning("clock jumped", by_seconds=round(by_seconds, 3))
 
-    def _tell_held(self) -> None:
-        """Log which systems have become ones that are not configured and have actions, and which are back."""
-        live = {system for (system, _), count in self.ledger.counts.items() if count > 0}
-        held = live - set(self.config.systems)
-        for system in sorted(held - self._held):
-            log.warning("system held: it is not configured and has actions", system=system)
-        for system in sorted(self._held - held):
-            log.info("system not held any more", system=system)
-        self._held = held
+    def _live_systems(self) -> set[str]:
+        return {system for (system, _), count in self.ledger.counts.items() if count > 0}
 
     # -- what others ask
 
@@ -522,20 +488,13 @@ class Daemon:
 
     def is_paused(self, system: str) -> bool:
         """Whether a person has stopped the system's lane."""
-        return system in self._paused
+        return system in self._fleet.paused
 
     async def pause(self, system: str, paused: bool, caller: Caller) -> None:
         """Stop a system's lane, or let it go on, on behalf of an admin; kept over restarts."""
         caller.require(Role.ADMIN, "pause" if paused else "resume")
         await self.ledger.perform_at_once(SetPaused(system, paused, caller.name))
-        if paused:
-            self._paused[system] = caller.name
-        else:
-            self._paused.pop(system, None)
-        log.info("system paused" if paused else "system resumed", system=system, who=caller.name)
-        lane = self.lanes.get(system)
-        if lane is not None:
-            lane.set_paused(paused)
+        self._fleet.pause(system, paused, caller.name)
 
     def present(self, system: str) -> Present:
         """How things are at the moment for the actions of a system, configured or not."""
@@ -543,16 +502,16 @@ class Daemon:
         return Present(
             now=self._given.clock.now_ms(),
             config_version=self.configurations.version,
-            policy=self._book.of(system),
+            policy=self._fleet.book.of(system),
             configured=system in self.config.systems,
-            paused_by=self._paused.get(system),
+            paused_by=self._fleet.paused.get(system),
             stopping=self._stop.is_set(),
             lane=None if lane is None else lane_state(lane),
         )
 
     def systems_view(self) -> list[r.System]:
         """Every configured system, and every other one that still has actions (they are held)."""
-        return systems_view(self.config, self.lanes, self.ledger, self._paused)
+        return systems_view(self.config, self.lanes, self.ledger, self._fleet.paused)
 
     async def examine(self, caller: Caller, limit_seconds: float) -> r.Diagnosis:
         """What is the matter with the daemon and with all that it needs, for an admin; each check within the time."""
@@ -603,7 +562,7 @@ class Daemon:
             config_file=None if source is None else str(source),
             systems=len(self.config.systems),
             counts=counts_by_state(self.ledger),
-            in_flight=sum(lane.in_flight for lane in self.lanes.values()),
+            in_flight=self._fleet.in_flight,
             commits=self.ledger.commits,
             last_seq=self.ledger.watchers.newest,
             notifications=self.notification_backlog(),
@@ -612,11 +571,6 @@ class Daemon:
             longest_block=self.plugin_host.longest_block(),
             plugins=[f"{name} {version}".strip() for (name, _), version in self.plugin_host.plugins.loaded.items()],
         )
-
-    def _make_book(self) -> PolicyBook:
-        config = self.config
-        policies = {**self._departed, **{name: system.policy for name, system in config.systems.items()}}
-        return PolicyBook(self.configurations.version, policies, config.unconfigured)
 
     def _callback_url(self, system: str, action_id: str) -> str:
         # whoever gets an address may soon call it: then its system is known without a look into the store
