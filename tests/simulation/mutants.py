@@ -291,6 +291,19 @@ MUTANTS: tuple[Mutant, ...] = (
         seed=3,
     ),
     _mutant(
+        "a lost wake-up: a place on the ramp is left before its wait began",
+        (
+            "connectord.lanes.claiming:Claims._claim",
+            "            await instance.wait(self._something_else)\n",
+            (
+                "            if context.recovery.room() == 0:\n"
+                "                await instance.wait(self._something_else)\n"
+            ),
+        ),
+        ("connectord.lanes.claiming:Claims._wait_for_room", "if self._context.recovery.room() == 0:", "if True:"),
+        seed=13,
+    ),
+    _mutant(
         "a lost wake-up: nobody is told of a deadline",
         (f"{LEDGER}._tell", "self.deadline_alarm.set(told.deadline)", "pass"),
         seed=0,
