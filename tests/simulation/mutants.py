@@ -301,7 +301,7 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
         ),
         ("connectord.lanes.claiming:Claims._wait_for_room", "if self._context.recovery.room() == 0:", "if True:"),
-        seed=13,
+        seed=223,
     ),
     _mutant(
         "a lost wake-up: nobody is told of a deadline",

@@ -1,10 +1,11 @@
 """How many attempts may be under way after an outage or a start: few at first, then more while it goes well, as in TCP.
 
-Each attempt that reaches the system makes room for one more, so their number doubles with every round. After an outage a
-failure halves it, once for all that were under way together, and from there it grows more slowly. After a start, where
-nothing tells of trouble, a failure takes back one place, and never one of the first: a system of which a part of the
-tries fails got all of ``concurrency`` before the start, and has it again soon; one that is away opens the circuit. Once
-the number comes to ``concurrency``, or nothing is left to do, the ramp is over.
+Each attempt that reaches the system makes room for one more, so their number doubles with every round. After an outage
+a failure halves it, once for all that were under way together, and from there it grows more slowly. After a start,
+where nothing tells of trouble, a failure takes back two places, and none of the first: a system where fewer than a
+third of the tries fail got all of ``concurrency`` before the start, and has it again soon; one that bears less is not
+pressed beyond that, and one that is away opens the circuit. Once the number comes to ``concurrency``, or nothing is
+left to do, the ramp is over.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ FEW = 4
 """What a ramp begins with where nothing has failed, such as after a start."""
 
 _SLOWER = 1 / 8
+_TAKEN_BACK = 2
+"""By a failure where nothing had failed: it grows while fewer than a third of the tries fail."""
 
 
 class Ramp:
@@ -64,7 +67,7 @@ class Ramp:
         if self._allowed is None:
             return
         if not self._after_outage:
-            self._allowed = max(self._allowed - 1, float(FEW))
+            self._allowed = max(self._allowed - _TAKEN_BACK, float(FEW))
         elif began_at >= self._halved_at:
             self._allowed = self._threshold = max(self._allowed / 2, 1.0)
             self._halved_at = now

@@ -112,7 +112,6 @@ class Acts:
 
     async def _submit(self, rng: random.Random) -> None:
         """Submit, and where no answer came, submit the same again: what has a key is there once (rule 17)."""
-        world = self._world
         if self._used and rng.random() < 0.25:
             items = [dict(rng.choice(self._used))]
             if rng.random() < 0.4:
@@ -142,6 +141,7 @@ class Acts:
                 await self._try("shutdown", {"now": rng.random() < 0.5})
 
     async def _submit_items(self, items: Sequence[dict[str, Any]], *, many: bool) -> None:
+        """Until they are there, or may not be asked for again."""
         world = self._world
 
         def check(result: dict[str, Any]) -> None:
