@@ -20,7 +20,8 @@ from trio._core import _run as scheduler
 POLLED_EVERY = 64
 """Rounds of the loop: a system call for each took a twentieth of a seed's time."""
 
-_IOManager: Any = scheduler.TheIOManager
+_internals: Any = scheduler
+_IOManager: Any = _internals.TheIOManager
 
 _GARBAGE_THRESHOLDS = (50_000, 20, 100)
 """A seed allocates for ever anew what a short life needs; looking for cycles in it took a tenth of its time."""
@@ -45,7 +46,7 @@ def _jump(clock: Any) -> None:
         clock.jump(seconds)
 
 
-class _SeldomPolling(_IOManager):  # type: ignore[misc, valid-type]
+class _SeldomPolling(_IOManager):  # type: ignore[misc]
     """Asks the system for events every now and then. None come but a signal, and trio's own word that a run is over."""
 
     def __attrs_post_init__(self) -> None:
