@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from connectord.config import Rate
 from connectord.lanes.admission import Admission, share_of_retries
-from connectord.lanes.ramp import Ramp
+from connectord.lanes.ramp import FEW, Ramp
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +31,34 @@ def test_one_round_of_failures_halves_it_once_and_it_grows_more_slowly_from_ther
     for _ in range(8):
         ramp.reached(64)
     assert ramp.allowed == 5
+
+
+def test_after_a_start_a_failure_takes_back_two_places_and_none_of_the_first() -> None:
+    ramp = Ramp()
+    ramp.begin_untroubled()
+    for now in range(10):
+        ramp.failed(float(now), float(now))
+    assert ramp.allowed == FEW
+    for _ in range(3):
+        ramp.reached(16)
+    ramp.failed(10.0, 10.0)
+    assert ramp.allowed == FEW + 1
+    ramp.begin(1)
+    ramp.reached(16)
+    ramp.failed(11.0, 11.0)
+    assert ramp.allowed == 1
+
+
+def test_after_a_start_a_quarter_of_failures_does_not_keep_it_from_its_end() -> None:
+    ramp, tries = Ramp(), 0
+    ramp.begin_untroubled()
+    while ramp.allowed is not None:
+        tries += 1
+        if tries % 4 == 0:
+            ramp.failed(float(tries), float(tries))
+        else:
+            ramp.reached(16)
+    assert tries <= 48
 
 
 @given(st.lists(st.booleans(), max_size=200), st.integers(1, 64))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 import trio
@@ -79,7 +79,7 @@ async def test_trials_that_go_well_close_it_and_the_rest_goes_out_on_a_ramp(
         assert here.lane.places_allowed == 16
 
 
-async def test_a_failure_on_the_ramp_halves_it(tmp_path: Path, autojump_clock: object) -> None:
+async def test_failures_on_the_ramp_hold_it_back(tmp_path: Path, autojump_clock: object) -> None:
     running, seen = 0, []
 
     async def at_most_six(call: Call) -> Outcome:
@@ -97,7 +97,7 @@ async def test_a_failure_on_the_ramp_halves_it(tmp_path: Path, autojump_clock: o
     # many failures among many that go well: never half of them, so that the circuit stays closed
     async with world(tmp_path, at_most_six, retry=OFTEN, circuit=CircuitPolicy(failures=500), concurrency=32) as here:
         here.lane.set_paused(True)
-        await here.submit(300)
+        await here.submit(600)
         here.lane.set_paused(False)
         await trio.sleep(30)
         allowed = [here.lane.places_allowed]
@@ -202,6 +202,43 @@ async def test_a_start_with_a_backlog_is_a_ramp(tmp_path: Path, autojump_clock: 
         first = system.most[0][0]
         assert [system.most_within(first + n, first + n + 1) for n in range(4)] == [4, 8, 16, 32]
         assert here.states() == {}
+
+
+async def test_a_start_where_a_quarter_of_the_tries_hang_is_no_crawl(tmp_path: Path, autojump_clock: object) -> None:
+    """Before the start it had 16 places; it has them again after a few rounds of time limits, and not one alone."""
+    calls = count()
+
+    async def system(call: Call) -> Outcome:
+        await trio.sleep(3600 if next(calls) % 4 == 3 else 0.1)
+        return Succeeded()
+
+    limit = RetryPolicy(limit=1, delay_ms=1_000, factor=1.0, jitter=0.0)
+    async with world(tmp_path, system, concurrency=16, retry=limit, attempt_timeout_ms=2_000) as here:
+        clock = here.clock
+        here.lane.set_paused(True)
+        await here.submit(200)
+    async with world(tmp_path, system, concurrency=16, retry=limit, attempt_timeout_ms=2_000, clock=clock) as here:
+        await trio.sleep(20)
+        assert here.lane.places_allowed == 16
+        assert here.states() == {}
+
+
+async def test_room_that_came_before_the_wait_for_it_is_seen(tmp_path: Path, autojump_clock: object) -> None:
+    """The last attempt on a ramp may end after the lane has seen that there is no room, and before it waits."""
+    async with world(tmp_path, System(), concurrency=8) as here:
+        here.lane.set_paused(True)
+        claims, context = here.lane._claims, here.lane._context
+        recovery = context.recovery
+        recovery._ramp.begin(1)
+        began_in = recovery.begin(1)
+        assert recovery.room() == 0
+        with trio.move_on_after(5) as patience:
+            await claims._wait_for_room()
+        assert patience.cancelled_caught  # nothing came
+        recovery.end(began_in)
+        context.admission.wake()  # nobody waits yet
+        with trio.fail_after(5):
+            await claims._wait_for_room()
 
 
 async def test_new_actions_are_not_starved_by_retries(tmp_path: Path, autojump_clock: object) -> None:

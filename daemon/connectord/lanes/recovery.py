@@ -123,7 +123,7 @@ class Recovery:
         """Go slowly at first where ``backlog`` is more than may be under way at once."""
         if self.is_closed and backlog > self._concurrency > FEW:
             self._begin_round()
-            self._ramp.begin(FEW)
+            self._ramp.begin_untroubled()
 
     def drained(self) -> None:
         """Nothing more is due: whatever the ramp was for is done."""

@@ -42,7 +42,10 @@ class DaemonMethods(MethodGroup):
         if self._services.limit_of(system) is None:
             raise NotFound(f"there is no system {system!r} in connectord.toml")
         await self._services.pause(system, paused, caller)
-        return next(view for view in self._services.systems_view() if view.name == system)
+        for view in self._services.systems_view():
+            if view.name == system:
+                return view
+        raise NotFound(f"a reload has removed the system {system!r} meanwhile")
 
     async def _status(self, params: p.Nothing, caller: Caller, notify: Notify) -> r.Status:
         status = self._services.status_view()

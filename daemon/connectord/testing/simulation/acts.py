@@ -62,6 +62,8 @@ class Acts:
                 await self._reload_broken()
             case "pause":
                 await self._pause(rng)
+            case "flood":
+                await self._flood(rng)
             case "watch":
                 await self._watch(rng)
             case "stop":
@@ -110,7 +112,6 @@ class Acts:
 
     async def _submit(self, rng: random.Random) -> None:
         """Submit, and where no answer came, submit the same again: what has a key is there once (rule 17)."""
-        world = self._world
         if self._used and rng.random() < 0.25:
             items = [dict(rng.choice(self._used))]
             if rng.random() < 0.4:
@@ -118,7 +119,30 @@ class Acts:
         else:
             items = [self._submission(rng) for _ in range(rng.choice((1, 1, 1, 2, 3)))]
             self._used += [item for item in items if "key" in item]
-        many = len(items) > 1 or rng.random() < 0.1
+        await self._submit_items(items, many=len(items) > 1 or rng.random() < 0.1)
+
+    async def _flood(self, rng: random.Random) -> None:
+        """Submit more than a system may have at once, and let the daemon come back to it from a stop or a pause."""
+        world = self._world
+        systems = world.shape.systems
+        system = max(systems, key=lambda name: (systems[name].rate is None, systems[name].concurrency))
+        items = [{**self._submission(rng), "system": system} for _ in range(rng.randint(10, 16))]
+        how = rng.choice(("pause", "pause", "cut", "stop", "go on"))
+        if how == "pause":
+            await self._try("pause", {"system": system})
+        await self._submit_items(items, many=True)
+        match how:
+            case "pause":
+                await trio.sleep(rng.choice((0.0, 0.5)))
+                await self._try("resume", {"system": system})
+            case "cut":
+                world.cut()
+            case "stop":
+                await self._try("shutdown", {"now": rng.random() < 0.5})
+
+    async def _submit_items(self, items: Sequence[dict[str, Any]], *, many: bool) -> None:
+        """Until they are there, or may not be asked for again."""
+        world = self._world
 
         def check(result: dict[str, Any]) -> None:
             actions = result["actions"] if many else [result]
@@ -292,8 +316,12 @@ class Acts:
             await trio.sleep(1)
             await self._until_up()
         self._world.observer.paused.clear()
-        for system in SYSTEMS:
-            await self._try("resume", {"system": system})
+        while (systems := await self._try("systems", {})) is None:
+            await self._until_up()
+        for system in systems["systems"]:
+            # a lane that goes on by itself is left alone: one that sleeps for ever would be woken by a resume
+            if system["paused"]:
+                await self._try("resume", {"system": system["name"]})
         await self._try("notifications_retry", {})
 
     async def hurry(self) -> None:

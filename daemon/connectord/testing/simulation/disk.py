@@ -19,9 +19,7 @@ from sqlite_utils import Database
 
 from connectord.errors import StateDirectoryUnusable
 from connectord.store.sqlite_connection import prepare_writer, translate_errors
-
-DURABLE = 2
-"""From this value of ``PRAGMA synchronous`` on (FULL), a power cut takes nothing that was committed."""
+from connectord.testing.simulation.database import give_back, take_database
 
 IMAGES_KEPT = 8
 
@@ -69,7 +67,8 @@ class Disk:
     """The tables that were written to since the last commit."""
 
     def __post_init__(self) -> None:
-        self.connection = _IDLE.pop() if _IDLE else _new()
+        self._database = take_database()
+        self.connection = self._database.connection
         self._images: list[sqlite3.Connection] = []
         self._changes = self.connection.total_changes
 
@@ -107,10 +106,7 @@ class Disk:
     def close(self) -> None:
         """Leave the database to the next disk, as it was in the beginning."""
         self._drop_images(0, len(self._images))
-        if self.connection.in_transaction:
-            self.connection.execute("ROLLBACK")
-        _blank().backup(self.connection)
-        _IDLE.append(self.connection)
+        give_back(self._database)
 
     def perform(self, run: Callable[..., sqlite3.Cursor], sql: str, parameters: Any, *, writes: bool) -> sqlite3.Cursor:
         """One statement of the writer, or of a reader, with the fault that it is to have."""
@@ -146,18 +142,22 @@ class Disk:
             self.touched |= _written_by(sql)
         return done
 
+    def execute(self, sql: str, parameters: Any) -> sqlite3.Cursor:
+        """One statement, whatever faults there are."""
+        return self._database.execute(sql, parameters)
+
     def _note_commit(self) -> None:
         changes = self.connection.total_changes
         if changes == self._changes:
             return
         self._changes = changes
-        if self.connection.execute("PRAGMA synchronous").fetchone()[0] < DURABLE:
+        if self._database.is_durable:
+            self._drop_images(0, len(self._images))
+        else:
             image = sqlite3.connect(":memory:")
             self.connection.backup(image)
             self._images.append(image)
             self._drop_images(0, len(self._images) - IMAGES_KEPT)
-        else:
-            self._drop_images(0, len(self._images))
         self.committed()
         self.touched.clear()
 
@@ -182,7 +182,7 @@ class DiskConnection:
     def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
         if self._is_off():
             raise PowerCut
-        return self._disk.perform(self._disk.connection.execute, sql, parameters, writes=self._writes)
+        return self._disk.perform(self._disk.execute, sql, parameters, writes=self._writes)
 
     def executemany(self, sql: str, parameters: Any) -> sqlite3.Cursor:
         if self._is_off():
@@ -208,20 +208,3 @@ def _error(message: str, code: int) -> sqlite3.OperationalError:
     error = sqlite3.OperationalError(message)
     error.sqlite_errorcode = code
     return error
-
-
-def _new() -> sqlite3.Connection:
-    connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=512)
-    _blank().backup(connection)
-    return connection
-
-
-@cache
-def _blank() -> sqlite3.Connection:
-    """A database with the schema of today and nothing else; made once, for migrating takes longer than a life."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    prepare_writer(connection)
-    return connection
-
-
-_IDLE: list[sqlite3.Connection] = []

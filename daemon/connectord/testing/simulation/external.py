@@ -72,9 +72,9 @@ class ExternalSystem:
         """An attempt at one action."""
         world, rng = self._world, self._world.rng
         world.observer.attempt_seen(call)
-        behaviour = "take" if world.quiet else world.plan.draw_behaviour(rng)
+        behaviour = "take" if world.quiet else world.plan.draw_behaviour(rng, trio.current_time())
         world.trace.note(self._name, "attempt", call.attempt, "of", call.action_id, behaviour)
-        await trio.sleep(rng.choice((0.0, 0.001, 0.05, 0.5)))
+        await self._take_time(0.0, 0.001, 0.05, 0.5)
         match behaviour:
             case "refuse":
                 raise NotConnected("connection refused")
@@ -100,8 +100,17 @@ class ExternalSystem:
         answer = self._final(work)
         if answer is not None and (behaviour in ("answer", "stubborn") or (work.told and rng.random() < 0.4)):
             return answer
-        await trio.sleep(rng.choice((0.0, 0.0, 0.2, 1.0)))
+        if world.plan.swift is None:
+            await self._take_time(0.0, 0.0, 0.2, 1.0)
         return Taken(None if rng.random() < 0.5 else f"ref-{call.action_id}")
+
+    async def _take_time(self, *choices_seconds: float) -> None:
+        swift = self._world.plan.swift
+        if swift is None:
+            await trio.sleep(self._world.rng.choice(choices_seconds))
+        else:
+            for _ in range(swift):
+                await trio.lowlevel.checkpoint()
 
     async def poll(self, call: Call) -> PollAnswer:
         """A question for the response."""

@@ -40,13 +40,20 @@ class SimulatedExecutor:
     async def run(self, function: Callable[..., T], *args: Any) -> T:
         """As a thread would: once begun, it is not cancelled."""
         await trio.lowlevel.checkpoint()
-        with trio.CancelScope(shield=True):
-            if self._rng.random() < self._slowness:
-                await trio.sleep(self._rng.choice((0.0, 0.002, 0.02)))
-            done = function(*args)
-            if self._rng.random() < self._slowness:
-                await trio.sleep(self._rng.choice((0.0, 0.002, 0.02)))
+        if self._rng.random() < self._slowness:
+            await self._take_time()
+        done = function(*args)
+        if self._rng.random() < self._slowness:
+            await self._take_time()
         return done
+
+    async def _take_time(self) -> None:
+        seconds = self._rng.choice((0.0, 0.002, 0.02))
+        if not seconds:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return
+        with trio.CancelScope(shield=True):
+            await trio.sleep(seconds)
 
 
 class _Started:

@@ -7,6 +7,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from connectord.lanes.ramp import FEW
+from connectord.testing.simulation.shapes import COMPLETE, POOL, shape
+
 AIMS = (
     "calm",
     "crashes",
@@ -21,6 +24,7 @@ AIMS = (
     "people",
     "slow watchers",
     "removed systems",
+    "backlogs",
     "everything",
 )
 """A seed is aimed at the one with its number modulo their count."""
@@ -33,6 +37,7 @@ _BEHAVIOURS: dict[str, dict[str, int]] = {
     "reloads": {"take": 3, "answer": 1, "refuse": 9, "lost": 1},
     "removed systems": {"take": 4, "answer": 1, "refuse": 7, "lost": 1, "hang": 1},
     "people": {"take": 5, "answer": 3, "refuse": 6},
+    "backlogs": {"take": 8, "answer": 8, "refuse": 1},
     "crashes": {"take": 6, "answer": 3, "refuse": 4, "lost": 2, "hang": 1},
     "everything": {"take": 6, "answer": 3, "refuse": 5, "busy": 1, "lost": 2, "hang": 1, "hang after": 1, "fault": 1},
 }
@@ -54,6 +59,7 @@ _DISTURBANCES: dict[str, dict[str, int]] = {
     "people": {"pause": 2, "cut in steps": 1},
     "slow watchers": {"cut in steps": 1},
     "removed systems": {"reload": 6, "cut in steps": 1, "pause": 1},
+    "backlogs": {"flood": 4, "cut": 2, "cut in steps": 1, "stop": 1},
     "everything": {
         "cut in steps": 3, "cut in statements": 2, "stop": 1, "full": 1, "error": 1, "read error": 1, "jump": 1,
         "reload": 3, "break": 1, "pause": 1,
@@ -81,13 +87,20 @@ class Plan:
     """How likely it is that something goes wrong that may, 0 to 1."""
     slowness: float
     """How likely it is that the disk takes its time, 0 to 1."""
+    swift: int | None
+    """After how many turns of the scheduler a system answers, so that attempts which began together end together, at
+    any moment of what the daemon does meanwhile. None: after a time."""
+    away_until: float
+    """Until when nothing reaches a system, in seconds after the start."""
     behaviours: tuple[Sequence[str], Sequence[int]]
     steps: tuple[Step, ...]
     horizon: float
     """When the faults stop."""
 
-    def draw_behaviour(self, rng: random.Random) -> str:
-        """What a system does with an attempt."""
+    def draw_behaviour(self, rng: random.Random, seconds: float) -> str:
+        """What a system does with an attempt so many seconds after the start."""
+        if seconds < self.away_until:
+            return "refuse"
         words, weights = self.behaviours
         return rng.choices(words, weights)[0]
 
@@ -112,17 +125,27 @@ def draw_plan(seed: int, rng: random.Random) -> Plan:
             what = rng.choices(list(disturbances), list(disturbances.values()))[0]
             number = rng.choice(_JUMPS_SECONDS) if what == "jump" else rng.randrange(1_000_000)
             steps.append(Step(_when(rng, horizon * 0.9), what, number))
+    if aim == "backlogs":
+        steps.append(Step(_when(rng, horizon * 0.6), "flood", rng.randrange(1_000_000)))
     if aim == "slow watchers":
         steps += [Step(_when(rng, horizon * 0.5), "watch", rng.randrange(1000)) for _ in range(rng.randint(1, 4))]
     return Plan(
         aim=aim,
-        first_shape=rng.randrange(10) if aim != "removed systems" else rng.randrange(40),
+        first_shape=_draw_shape(aim, rng),
         trouble=0.0 if calm else rng.choice((0.0, 0.1, 0.3)),
-        slowness=rng.choice((0.0, 0.2, 0.6)),
+        slowness=rng.choice((0.0, 0.2, 0.6) if aim != "backlogs" else (0.0, 0.0, 0.2)),
+        swift=rng.randint(7, 12) if aim == "backlogs" and rng.random() < 0.8 else None,
+        away_until=horizon * 0.9 if aim == "backlogs" and rng.random() < 0.6 else 0.0,
         behaviours=(tuple(weights), tuple(weights.values())),
         steps=tuple(sorted(steps, key=lambda step: step.at)),
         horizon=horizon,
     )
+
+
+def _draw_shape(aim: str, rng: random.Random) -> int:
+    if aim == "backlogs":
+        return rng.choice([number for number in range(COMPLETE) if shape(number).widest > FEW])
+    return rng.randrange(POOL if aim == "removed systems" else COMPLETE)
 
 
 def _when(rng: random.Random, latest: float) -> float:

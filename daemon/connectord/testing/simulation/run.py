@@ -6,14 +6,12 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 import trio
-import trio.testing
-from trio._core import _run as scheduler
 
 from connectord.testing.simulation.observer import Violation
+from connectord.testing.simulation.scheduling import run_scheduled
 from connectord.testing.simulation.trace import Trace
 from connectord.testing.simulation.world import World
 
@@ -34,8 +32,8 @@ class Outcome:
 def run_seed(seed: int, tell: Callable[[str], None] | None = None) -> Outcome:
     """Run one seed to its end, or to the first violation; ``tell`` gets every line of the trace."""
     outcomes: list[Outcome] = []
-    with _deterministic(seed), _quiet_logs():
-        trio.run(_run, seed, tell, outcomes, clock=trio.testing.MockClock(autojump_threshold=0))
+    with _quiet_logs():
+        run_scheduled(seed, _run, seed, tell, outcomes)
     return outcomes[0]
 
 
@@ -50,19 +48,6 @@ async def _run(seed: int, tell: Callable[[str], None] | None, outcomes: list[Out
     outcomes.append(
         Outcome(seed, world.plan.aim, trace.digest, observer.violation, actions, observer.commits, world.lives)
     )
-
-
-@contextmanager
-def _deterministic(seed: int) -> Iterator[None]:
-    """Let trio's scheduler draw from the seed. trio has no public switch for it; hypothesis uses this one, too."""
-    internals: Any = scheduler
-    before = internals._ALLOW_DETERMINISTIC_SCHEDULING  # noqa: SLF001
-    internals._ALLOW_DETERMINISTIC_SCHEDULING = True  # noqa: SLF001
-    internals._r.seed(seed)  # noqa: SLF001
-    try:
-        yield
-    finally:
-        internals._ALLOW_DETERMINISTIC_SCHEDULING = before  # noqa: SLF001
 
 
 @contextmanager

@@ -79,6 +79,11 @@ class Shape:
     text: bytes
     systems: Mapping[str, SystemShape]
 
+    @property
+    def widest(self) -> int:
+        """How many attempts at once the system bears that bears the most, of those without a rate."""
+        return max((each.concurrency for each in self.systems.values() if each.rate is None), default=0)
+
 
 @cache
 def shape(number: int) -> Shape:
@@ -108,7 +113,7 @@ def _system(name: str, rng: random.Random) -> SystemShape:
         response_expected=rng.random() < 0.85,
         closes_on_timeout=rng.random() < 0.3,
         heartbeat_extends=rng.random() < 0.5,
-        concurrency=rng.choice((1, 2, 4)),
+        concurrency=rng.choice((1, 2, 4, 8)),
         rate=rng.choice((None, None, None, "5/s", "10/m")),
         attempt_timeout_ms=rng.choice((2_000, 4_000)),
     )

@@ -196,7 +196,8 @@ class World:
         self.clock.offset_ms = self._latest_offset_ms
         with trio.move_on_after(BOUND_SECONDS) as patience:
             await self.up.wait()
-            await self._acts.put_in_order(shape(self.rng.randrange(COMPLETE)))
+            another = self.plan.aim != "backlogs" or len(self.shape.systems) < len(SYSTEMS)
+            await self._acts.put_in_order(shape(self.rng.randrange(COMPLETE)) if another else self.shape)
             while self._acting:
                 await trio.sleep(0.5)
             while self.observer.unfinished:
