@@ -903,6 +903,7 @@ def test_rule_20_on_timeout_close_closes_unsuccessfully_and_quietly() -> None:
     it.now += 1
     after = it.meet(on.DeadlinePassed())
     assert (it.action.state, it.action.resolution) == (State.CLOSED, Resolution.NOT_DONE_SUCCESSFULLY)
+    assert it.action.reason is Reason.TIMEOUT
     assert after.row.why == "no response returned"
     assert after.row.history
     assert it.notices() == []

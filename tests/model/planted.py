@@ -6,14 +6,20 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
+EXAMPLES = os.environ.get("MODEL_EXAMPLES", "150")
+"""How many a bug has to be caught by, always the same ones."""
 TESTS = Path(__file__).parents[1]
+SAID = re.compile(r"E\s+(\S*AssertionError: .*(the rules say|No further tries|Tried)|\S*BrokenRule: )")
+"""What a difference between both looks like in pytest's report."""
 DAEMON = TESTS.parent / "daemon"
 
 
@@ -77,8 +83,11 @@ BUGS = {
 }
 
 
-def catches(bug: Bug) -> bool:
-    """Whether the comparison fails with the bug planted. Raises :class:`ValueError` where there is no place for it."""
+def catch(bug: Bug) -> str | None:
+    """In which difference the comparison sees the bug; None where it does not.
+
+    Raises :class:`ValueError` where there is no place for it, :class:`RuntimeError` where the tests could not run.
+    """
     with tempfile.TemporaryDirectory() as directory:
         copy = Path(directory) / "connectord"
         shutil.copytree(DAEMON / "connectord", copy, ignore=shutil.ignore_patterns("__pycache__"))
@@ -97,21 +106,29 @@ def catches(bug: Bug) -> bool:
             "no:cacheprovider",
             str(TESTS / "model" / "test_model.py"),
         ]
-        environ = {**os.environ, "PYTHONPATH": directory, "MODEL_SHRINK": "0"}
+        ours = {"PYTHONPATH": directory, "MODEL_EXAMPLES": EXAMPLES, "MODEL_SAME_EXAMPLES": "1", "MODEL_SHRINK": "0"}
+        environ = {**os.environ, **ours}
         done = subprocess.run(command, cwd=TESTS.parent, env=environ, capture_output=True, text=True, check=False)
-        said = [line.strip() for line in done.stdout.splitlines() if line.startswith("E  ") and "Error: " in line]
-        print("   ", (said or [done.stdout[-300:]])[0][:160])
-        return done.returncode == 1
+        if done.returncode == 0:
+            return None
+        # what came to an end in another way was not caught: it says nothing about the bug
+        said = [line[1:].strip() for line in done.stdout.splitlines() if SAID.match(line)]
+        if done.returncode != 1 or not said:
+            raise RuntimeError(f"the comparison did not come to its end:\n{done.stdout}{done.stderr}")
+        return said[0]
 
 
 def main(names: list[str]) -> int:
     """Plant the named bugs, or all; 1 if one was missed."""
     missed = []
     for name in names or BUGS:
-        caught = catches(BUGS[name])
-        print(f"{name}: {'caught' if caught else 'MISSED'}", flush=True)
-        if not caught:
+        began = time.monotonic()
+        difference = catch(BUGS[name])
+        print(f"{name}: {'MISSED' if difference is None else 'caught'} in {time.monotonic() - began:.0f} s", flush=True)
+        if difference is None:
             missed.append(name)
+        else:
+            print(f"    {difference[:160]}")
     print(f"{len(missed)} missed{': ' if missed else ''}{', '.join(missed)}")
     return 1 if missed else 0
 

@@ -31,7 +31,7 @@ def test_rules_01_to_21_the_daemon_does_what_the_second_model_says() -> None:
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,
-            derandomize="MODEL_EXAMPLES" not in os.environ,
+            derandomize="MODEL_EXAMPLES" not in os.environ or "MODEL_SAME_EXAMPLES" in os.environ,
             deadline=None,
             phases=[Phase.generate, Phase.shrink] if os.environ.get("MODEL_SHRINK", "1") == "1" else [Phase.generate],
             report_multiple_bugs=False,
