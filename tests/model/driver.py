@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import inf
@@ -21,6 +22,10 @@ from helpers.simulated_daemon import SimulatedDaemon, triggered_daemon, write_co
 from model.rules import RefusedByRules, Response, Settings
 
 T = TypeVar("T")
+
+
+class DaemonEnded(AssertionError):
+    """The daemon ended by itself, which no rule asks for."""
 
 
 @dataclass
@@ -84,7 +89,7 @@ class Driver:
 
     def close(self) -> None:
         """Stop the daemon, and wait for it."""
-        if self._thread.is_alive():
+        with suppress(trio.RunFinishedError):
             trio.from_thread.run(self._end, trio_token=self._token)
         self._thread.join()
         self._check()
@@ -197,11 +202,16 @@ class Driver:
             return result
 
         self._check()
-        return trio.from_thread.run(settled, trio_token=self._token)
+        try:
+            return trio.from_thread.run(settled, trio_token=self._token)
+        except (trio.Cancelled, trio.RunFinishedError):
+            self._thread.join()
+            self._check()
+            raise
 
     def _check(self) -> None:
         if self._failure is not None:
-            raise self._failure
+            raise DaemonEnded(f"the daemon ended: {innermost(self._failure)!r}") from self._failure
 
     def _run(self) -> None:
         trio._core._run._r.seed(self._seed)
@@ -247,6 +257,13 @@ class Driver:
             raise flight.outcome
         assert flight.outcome is not None
         return flight.outcome
+
+
+def innermost(error: BaseException) -> BaseException:
+    """What the groups around it are about."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def configuration(systems: Mapping[str, Settings]) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 EXAMPLES = os.environ.get("MODEL_EXAMPLES", "150")
 """How many a bug has to be caught by, always the same ones."""
 TESTS = Path(__file__).parents[1]
-SAID = re.compile(r"E\s+(\S*AssertionError: .*(the rules say|No further tries|Tried)|\S*BrokenRule: )")
+SAID = re.compile(r"E\s+(\S*AssertionError: .*(the rules say|No further tries|Tried)|\S*(BrokenRule|DaemonEnded): )")
 """What a difference between both looks like in pytest's report."""
 DAEMON = TESTS.parent / "daemon"
 
