@@ -81,6 +81,7 @@ class Driver:
         self._token: trio.lowlevel.TrioToken
         self._ready = threading.Event()
         self._failure: BaseException | None = None
+        self._looked: Snapshot | None = None
         self.flights: dict[str, Flight] = {}
         self._thread = threading.Thread(target=self._run, name="simulated daemon")
         self._thread.start()
@@ -177,7 +178,9 @@ class Driver:
         return self._do(again)
 
     def look(self, action_ids: list[str], case_ids: list[str]) -> Snapshot:
-        """Everything that the control socket says of these."""
+        """Everything that the control socket says of these; it is asked once after every step."""
+        if self._looked is not None:
+            return self._looked
 
         async def ask() -> Snapshot:
             call = self._daemon.call
@@ -190,7 +193,8 @@ class Driver:
                 (await call("notifications", all=True, limit=1000))["notifications"],
             )
 
-        return self._do(ask)
+        looked = self._looked = self._do(ask)
+        return looked
 
     # -- the thread
 
@@ -202,6 +206,7 @@ class Driver:
             return result
 
         self._check()
+        self._looked = None
         try:
             return trio.from_thread.run(settled, trio_token=self._token)
         except (trio.Cancelled, trio.RunFinishedError):

@@ -141,7 +141,7 @@ class Comparison(RuleBasedStateMachine):
     def retry(self, action: str) -> None:
         self.both(lambda: self.model.retry(action), lambda: self.real.ask("retry", id=action))
 
-    @step(2, PENDING, wait=st.sampled_from([7, 1_007, 30_007]))
+    @step(4, PENDING, wait=st.sampled_from([7, 1_007, 30_007]))
     def retry_in_vain(self, action: str, wait: int) -> None:
         """What the schedule of the tries after a manual one is (rule 13) shows only where that one fails, too."""
         self.retry(action)
