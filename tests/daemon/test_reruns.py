@@ -141,6 +141,10 @@ async def test_rule_16_all_of_them_or_none_and_what_was_run_again_is_left_out(tm
         with pytest.raises(NotFound, match="there is no action 01J0"):
             await ledger.perform(Rerun([*ids, "01J0"], "test"))
         assert here.states() == {}
+        (open_one,) = await here.submit()
+        with pytest.raises(Refused, match=f"action {open_one} is not closed"):
+            await ledger.perform(Rerun([*ids, open_one], "test"))
+        assert here.states() == {"pending": 1}
         (first,) = await ledger.perform(Rerun(ids[:1], "test"))
         (second,) = await ledger.perform(Rerun(ids, "test", once=True))
         assert [here.show(each.id).rerun_of for each in (first, second)] == ids

@@ -265,6 +265,10 @@ def test_rule_14_what_is_to_be_asked_for_is_asked_once_the_system_is_resumed() -
     asked = replace(RETRYING, action=replace(RETRYING.action, probe=True))
     probing = replace(PRESENT, policy=replace(PRESENT.policy, probe=True))
     assert explain(asked, probing).next[0].startswith("It is asked at ")
+    due = replace(asked, action=replace(asked.action, due_at=NOW - SECOND))
+    away = replace(probing, lane=replace(LANE, circuit="open", next_trial_at=NOW + 13 * SECOND))
+    assert explain(due, probing).next[0] == "It is asked at any moment."
+    assert explain(due, away).next[0].startswith("It is asked after that: it waits for ")
     paused = explain(asked, replace(probing, paused_by="user:ben"))
     assert paused.next[0] == "It is asked once billing is resumed, which the user ben has paused."
 

@@ -143,3 +143,9 @@ def test_what_is_not_there_takes_no_room(tmp_path: Path) -> None:
     assert 0 < use.free <= use.size
     SqliteWriter(tmp_path / "connectord.db").close()
     assert disk_use(tmp_path).database == (tmp_path / "connectord.db").stat().st_size
+
+
+def test_a_directory_in_the_place_of_the_database_is_told_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "c.db").mkdir()
+    with pytest.raises(StateDirectoryUnusable, match="c.db cannot be opened: .*check its permissions, or restore"):
+        open_writer(tmp_path / "c.db")
