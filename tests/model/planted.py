@@ -20,7 +20,8 @@ EXAMPLES = os.environ.get("MODEL_EXAMPLES", "150")
 TESTS = Path(__file__).parents[1]
 SAID = re.compile(r"E\s+(\S*AssertionError: .*(the rules say|No further tries|Tried)|\S*(BrokenRule|DaemonEnded): )")
 """What a difference between both looks like in pytest's report."""
-DAEMON = TESTS.parent / "daemon"
+DAEMON = TESTS.parent / "daemon" / "connectord"
+LIFECYCLE = DAEMON / "lifecycle"
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,12 @@ class Bug:
     file: str
     right: str
     wrong: str
+
+    def plant(self, text: str) -> str:
+        """The file's text with the bug in it. Raises :class:`ValueError` where there is no place for it."""
+        if self.right not in text:
+            raise ValueError(f"{self.file} does not say {self.right!r} any more")
+        return text.replace(self.right, self.wrong)
 
 
 BUGS = {
@@ -90,12 +97,9 @@ def catch(bug: Bug) -> str | None:
     """
     with tempfile.TemporaryDirectory() as directory:
         copy = Path(directory) / "connectord"
-        shutil.copytree(DAEMON / "connectord", copy, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(DAEMON, copy, ignore=shutil.ignore_patterns("__pycache__"))
         file = copy / "lifecycle" / bug.file
-        text = file.read_text(encoding="utf-8")
-        if bug.right not in text:
-            raise ValueError(f"{bug.file} does not say {bug.right!r} any more")
-        file.write_text(text.replace(bug.right, bug.wrong), encoding="utf-8")
+        file.write_text(bug.plant(file.read_text(encoding="utf-8")), encoding="utf-8")
         command = [
             sys.executable,
             "-m",
@@ -104,7 +108,7 @@ def catch(bug: Bug) -> str | None:
             "-x",
             "-p",
             "no:cacheprovider",
-            str(TESTS / "model" / "test_model.py"),
+            f"{TESTS / 'model' / 'test_model.py'}::test_rules_01_to_21_the_daemon_does_what_the_second_model_says",
         ]
         ours = {"PYTHONPATH": directory, "MODEL_EXAMPLES": EXAMPLES, "MODEL_SAME_EXAMPLES": "1", "MODEL_SHRINK": "0"}
         environ = {**os.environ, **ours}
