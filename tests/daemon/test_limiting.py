@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 from connectord.adapters import Call, NotConnected, Outcome
+from connectord.ledger import limiting
 from connectord.ledger.ids import IdSource
 from connectord.ledger.limiting import EnforceLimit
 from connectord.ledger.operations import Apply
@@ -19,6 +21,8 @@ from connectord.ledger.policies import PolicyBook
 from connectord.ledger.unit import Consequences, Unit
 from connectord.lifecycle import events as on
 from connectord.lifecycle.action import Action, State
+from connectord.lifecycle.alike import Decision, decide_alike
+from connectord.lifecycle.effects import MergeData
 from connectord.lifecycle.policy import Policy, RetryPolicy
 from connectord.store.base import CaseChange, NewAction, WriteSet
 from connectord.store.sqlite_connection import CHECKPOINT_PAGES
@@ -217,3 +221,22 @@ def test_the_log_is_written_back_in_small_pieces_only_by_the_writer_itself(tmp_p
         for wanted in (True, False):
             store.write_back_in_small_pieces(wanted)
             assert store._value("PRAGMA wal_autocheckpoint") == 0
+
+
+def test_what_cannot_be_written_for_many_at_once_is_not_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(SqliteWriter(tmp_path / "connectord.db")) as store:
+        seed(store, 60)
+        before = dump(store)
+
+        def merging(*circumstances: Any) -> Decision:
+            decision = decide_alike(*circumstances)
+            return replace(decision, effects=(MergeData({"n": 1}),))
+
+        monkeypatch.setattr(limiting, "decide_alike", merging)
+        store.begin()
+        with pytest.raises(TypeError, match="MergeData.* cannot be written for many actions at once"):
+            EnforceLimit("depot", "user:ops", 100).perform(unit_of(store, 3))
+        store.rollback()
+        assert dump(store) == before

@@ -13,6 +13,7 @@ from connectord.adapters import Call, Outcome
 from connectord.errors import StoreFull
 from connectord.store.base import FileState
 from connectord.store.executors import InlineExecutor
+from connectord.store.sqlite_log import other_readers
 from connectord.store.sqlite_reader import SqliteReader
 from connectord.upkeep import LogWatch
 from helpers.world import world as running_world
@@ -87,3 +88,7 @@ async def test_a_full_disk_ends_nothing(tmp_path: Path, autojump_clock: Any) -> 
         with trio.move_on_after(12):
             await watch.run()
         assert asked == 3
+
+
+def test_a_database_that_is_gone_has_no_readers(tmp_path: Path) -> None:
+    assert other_readers(tmp_path / "connectord.db") == []

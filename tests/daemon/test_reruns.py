@@ -15,8 +15,9 @@ from connectord.control import params as p
 from connectord.control.methods import Caller
 from connectord.control.methods import reruns as module
 from connectord.control.methods.reruns import RerunMethods
-from connectord.errors import InvalidRequest, Refused, StoreFull
+from connectord.errors import InvalidRequest, NotFound, Refused, StoreFull
 from connectord.ledger.ledger import Ledger
+from connectord.ledger.operations import Rerun
 from connectord.lifecycle.policy import RetryPolicy
 from connectord.store.base import Filters, ReadStore
 from helpers.world import World, world
@@ -131,3 +132,19 @@ async def test_ids_or_filters_but_not_both_and_not_neither(tmp_path: Path) -> No
         for params in ({}, {"ids": ["x"], "filters": p.RerunFilters()}):
             with pytest.raises(InvalidRequest, match="one of the two"):
                 await rerun(**params)
+
+
+async def test_rule_16_all_of_them_or_none_and_what_was_run_again_is_left_out(tmp_path: Path) -> None:
+    async with given_up(tmp_path, 2) as rerun:
+        ledger, here = rerun.here.ledger, rerun.here
+        ids = list(here.reader.rerun_selection(_ALL, 10).ids)
+        with pytest.raises(NotFound, match="there is no action 01J0"):
+            await ledger.perform(Rerun([*ids, "01J0"], "test"))
+        assert here.states() == {}
+        (open_one,) = await here.submit()
+        with pytest.raises(Refused, match=f"action {open_one} is not closed"):
+            await ledger.perform(Rerun([*ids, open_one], "test"))
+        assert here.states() == {"pending": 1}
+        (first,) = await ledger.perform(Rerun(ids[:1], "test"))
+        (second,) = await ledger.perform(Rerun(ids, "test", once=True))
+        assert [here.show(each.id).rerun_of for each in (first, second)] == ids

@@ -261,6 +261,18 @@ def test_rule_09_a_notification_that_cannot_be_delivered_says_what_to_do() -> No
     assert any("it is not tried again by itself: connectorctl notifications --retry does." in line for line in known)
 
 
+def test_rule_14_what_is_to_be_asked_for_is_asked_once_the_system_is_resumed() -> None:
+    asked = replace(RETRYING, action=replace(RETRYING.action, probe=True))
+    probing = replace(PRESENT, policy=replace(PRESENT.policy, probe=True))
+    assert explain(asked, probing).next[0].startswith("It is asked at ")
+    due = replace(asked, action=replace(asked.action, due_at=NOW - SECOND))
+    away = replace(probing, lane=replace(LANE, circuit="open", next_trial_at=NOW + 13 * SECOND))
+    assert explain(due, probing).next[0] == "It is asked at any moment."
+    assert explain(due, away).next[0].startswith("It is asked after that: it waits for ")
+    paused = explain(asked, replace(probing, paused_by="user:ben"))
+    assert paused.next[0] == "It is asked once billing is resumed, which the user ben has paused."
+
+
 def test_a_waiting_action_of_a_polled_system_says_when_it_is_asked() -> None:
     polled = replace(WAITING, action=replace(WAITING.action, next_poll_at=NOW + MINUTE))
     assert explain(polled, PRESENT).next[0].startswith("billing is asked for it at ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import inf
@@ -21,6 +22,10 @@ from helpers.simulated_daemon import SimulatedDaemon, triggered_daemon, write_co
 from model.rules import RefusedByRules, Response, Settings
 
 T = TypeVar("T")
+
+
+class DaemonEnded(AssertionError):
+    """The daemon ended by itself, which no rule asks for."""
 
 
 @dataclass
@@ -76,6 +81,7 @@ class Driver:
         self._token: trio.lowlevel.TrioToken
         self._ready = threading.Event()
         self._failure: BaseException | None = None
+        self._looked: Snapshot | None = None
         self.flights: dict[str, Flight] = {}
         self._thread = threading.Thread(target=self._run, name="simulated daemon")
         self._thread.start()
@@ -84,7 +90,7 @@ class Driver:
 
     def close(self) -> None:
         """Stop the daemon, and wait for it."""
-        if self._thread.is_alive():
+        with suppress(trio.RunFinishedError):
             trio.from_thread.run(self._end, trio_token=self._token)
         self._thread.join()
         self._check()
@@ -172,7 +178,9 @@ class Driver:
         return self._do(again)
 
     def look(self, action_ids: list[str], case_ids: list[str]) -> Snapshot:
-        """Everything that the control socket says of these."""
+        """Everything that the control socket says of these; it is asked once after every step."""
+        if self._looked is not None:
+            return self._looked
 
         async def ask() -> Snapshot:
             call = self._daemon.call
@@ -185,7 +193,8 @@ class Driver:
                 (await call("notifications", all=True, limit=1000))["notifications"],
             )
 
-        return self._do(ask)
+        looked = self._looked = self._do(ask)
+        return looked
 
     # -- the thread
 
@@ -197,11 +206,17 @@ class Driver:
             return result
 
         self._check()
-        return trio.from_thread.run(settled, trio_token=self._token)
+        self._looked = None
+        try:
+            return trio.from_thread.run(settled, trio_token=self._token)
+        except (trio.Cancelled, trio.RunFinishedError):
+            self._thread.join()
+            self._check()
+            raise
 
     def _check(self) -> None:
         if self._failure is not None:
-            raise self._failure
+            raise DaemonEnded(f"the daemon ended: {innermost(self._failure)!r}") from self._failure
 
     def _run(self) -> None:
         trio._core._run._r.seed(self._seed)
@@ -247,6 +262,13 @@ class Driver:
             raise flight.outcome
         assert flight.outcome is not None
         return flight.outcome
+
+
+def innermost(error: BaseException) -> BaseException:
+    """What the groups around it are about."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def configuration(systems: Mapping[str, Settings]) -> str:

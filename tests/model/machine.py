@@ -9,11 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from model.comparison import compare, same
 from model.driver import Driver
-from model.rules import PENDING, Model, RefusedByRules, Response, Settings, with_limit
+from model.rules import (
+    ATTEMPTING,
+    CLOSED,
+    IN_PROGRESS,
+    PENDING,
+    TODO,
+    WAITING,
+    Model,
+    RefusedByRules,
+    Response,
+    Settings,
+    with_limit,
+)
+from model.steps import step, steps_of
 
 FIELDS = st.dictionaries(st.sampled_from("abc"), st.integers(0, 3), max_size=2)
 RESPONSES = st.one_of(
@@ -34,6 +47,8 @@ HEARTBEATS = st.builds(
 LIMITS = st.integers(1, 6)
 NAMES = ["plain", "jittery", "closing", "forgetful"]
 SYSTEMS = st.sampled_from(NAMES)
+MOST_ACTIONS = 6
+"""Each one more costs time at every step; the rules connect only those of one case and of one system."""
 # seven more than what is configured: at the very millisecond of a limit rounding would decide who is first
 WHEN = st.sampled_from([7, 5_007, 10_007, 20_007, 40_007, 60_007, 90_007, 180_007])
 
@@ -43,15 +58,13 @@ def first_settings(limit: int) -> dict[str, Settings]:
     return {
         "plain": Settings(limit=limit, queue="checks", late_queue="late"),
         "jittery": Settings(limit=limit, jitter=0.5, heartbeat_extends=True, factor=3.0),
-        "closing": Settings(limit=limit, on_timeout="close", max_delay_ms=15_000),
+        "closing": Settings(limit=limit, on_timeout="close", heartbeat_extends=True, max_delay_ms=15_000),
         "forgetful": Settings(limit=limit, response_expected=False),
     }
 
 
 class Comparison(RuleBasedStateMachine):
     """See the module."""
-
-    actions: Bundle[str] = Bundle("actions")
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,10 +86,26 @@ class Comparison(RuleBasedStateMachine):
         self.driver = Driver(self.directory, systems, seed)
         self.model = Model(systems, self.driver.now)
 
+    @rule(draw=st.data())
+    def take_a_step(self, draw: st.DataObject) -> None:
+        """One step of those below, about an action that it fits as a rule, and now and then about any other."""
+        actions = list(self.model.actions.values())
+        anywhere = draw.draw(st.sampled_from([False] * 4 + [True]), label="whether it fits or not")
+        about = {name: each.candidates(actions, anywhere=anywhere) for name, each in STEPS.items()}
+        possible = [name for name, each in STEPS.items() if about[name] or (each.about_no_action and actions)]
+        if len(actions) >= MOST_ACTIONS:
+            possible = [name for name in possible if name not in ("submit", "rerun")]
+        weighted = [name for name in possible for _ in range(STEPS[name].weight)]
+        name = draw.draw(st.sampled_from(weighted or ["submit"]), label="step")
+        arguments = draw.draw(STEPS[name].arguments, label=name)
+        if about[name]:
+            arguments["action"] = draw.draw(st.sampled_from(about[name]), label="action")
+        getattr(self, name)(**arguments)
+
     # -- what people and programs do
 
-    @rule(
-        target=actions,
+    @step(
+        3,
         system=SYSTEMS,
         case=st.sampled_from([None, "C-1", "C-2"]),
         owner=st.sampled_from([None, "olga", "otto"]),
@@ -92,7 +121,7 @@ class Comparison(RuleBasedStateMachine):
         key: str | None,
         data: dict[str, int],
         due_in: int | None,
-    ) -> Any:
+    ) -> None:
         due_at = None if due_in is None else self.real.now + due_in
         given = {"system": system, "case": case, "owner": owner, "key": key, "data": data, "due_at": as_text(due_at)}
         params = {name: value for name, value in given.items() if value is not None}
@@ -101,54 +130,43 @@ class Comparison(RuleBasedStateMachine):
             lambda: self.real.ask("submit", **params)["id"],
         )
         if holder is None:
-            return multiple()
+            return
         wanted, said = holder
         if wanted is not None:
             same(said, "rule 17: the first action of the key", wanted, said)
-            return multiple()
+            return
         self.model.submit(said, system, case=case, owner=owner, key=key, data=data, due_at=due_at)
-        return said
 
-    @rule(action=actions)
-    def retry_any(self, action: str) -> None:
-        self.retry(action)
-
+    @step(2, PENDING)
     def retry(self, action: str) -> None:
         self.both(lambda: self.model.retry(action), lambda: self.real.ask("retry", id=action))
 
-    @rule(which=st.integers(0, 7))
-    def retry_a_pending_one(self, which: int) -> None:
-        pending = [each.id for each in self.model.actions.values() if each.state == PENDING]
-        if pending:
-            self.retry(pending[which % len(pending)])
-
-    @rule(which=st.integers(0, 7), wait=st.sampled_from([7, 1_007, 30_007]))
-    def retry_in_vain(self, which: int, wait: int) -> None:
+    @step(4, PENDING, wait=st.sampled_from([7, 1_007, 30_007]))
+    def retry_in_vain(self, action: str, wait: int) -> None:
         """What the schedule of the tries after a manual one is (rule 13) shows only where that one fails, too."""
-        pending = [each.id for each in self.model.actions.values() if each.state == PENDING]
-        if not pending:
-            return
-        action = pending[which % len(pending)]
         self.retry(action)
         self.advance(wait)
         if self.model.actions[action].in_flight:
-            self.end_one(action, "no route", None, None)
+            self.end_attempt(action, "no route", None, None)
 
-    @rule(action=actions, user=st.sampled_from(["anna", "ben"]))
+    @step(4, TODO, user=st.sampled_from(["anna", "ben"]))
     def take(self, action: str, user: str) -> None:
         self.both(lambda: self.model.take(action, user), lambda: self.real.ask("take", id=action, user=user))
 
-    @rule(action=actions)
+    @step(2, IN_PROGRESS)
     def release(self, action: str) -> None:
         self.both(lambda: self.model.release(action), lambda: self.real.ask("release", id=action))
 
-    @rule(
-        action=actions, to=st.sampled_from([{"queue": "checks"}, {"queue": "late"}, {"user": "ben"}, {"user": "eva"}])
+    @step(
+        2,
+        TODO,
+        IN_PROGRESS,
+        to=st.sampled_from([{"queue": "checks"}, {"queue": "late"}, {"user": "ben"}, {"user": "eva"}]),
     )
     def assign(self, action: str, to: dict[str, str]) -> None:
         self.both(lambda: self.model.assign(action, **to), lambda: self.real.ask("assign", id=action, **to))
 
-    @rule(action=actions, successful=st.booleans(), data=FIELDS)
+    @step(1, TODO, IN_PROGRESS, successful=st.booleans(), data=FIELDS)
     def complete(self, action: str, successful: bool, data: dict[str, int]) -> None:
         resolution = "done_successfully" if successful else "not_done_successfully"
         self.both(
@@ -156,36 +174,35 @@ class Comparison(RuleBasedStateMachine):
             lambda: self.real.ask("complete", id=action, resolution=resolution, data=data),
         )
 
-    @rule(action=actions)
+    @step(1, PENDING, WAITING)
     def cancel(self, action: str) -> None:
         self.both(lambda: self.model.cancel(action), lambda: self.real.ask("cancel", id=action, note="by mistake"))
 
-    @rule(target=actions, action=actions)
-    def rerun(self, action: str) -> Any:
+    @step(1, CLOSED)
+    def rerun(self, action: str) -> None:
         done = self.both(lambda: self.model.may_rerun(action), lambda: self.real.ask("rerun", ids=[action])["actions"])
         if done is None:
-            return multiple()
+            return
         old, [new] = done
         self.model.submit(new["id"], old.system, case=old.case, data=old.data, rerun_of=action, owner=new_owner(old))
-        return new["id"]
 
-    @rule(system=SYSTEMS)
+    @step(1, system=SYSTEMS)
     def pause(self, system: str) -> None:
         self.real.ask("pause", system=system)
         self.model.pause(system)
 
-    @rule(system=SYSTEMS)
+    @step(2, system=SYSTEMS)
     def resume(self, system: str) -> None:
         self.real.ask("resume", system=system)
         self.model.resume(system)
 
-    @rule(system=SYSTEMS, limit=LIMITS)
+    @step(2, system=SYSTEMS, limit=LIMITS)
     def change_limit(self, system: str, limit: int) -> None:
         systems = self.model.systems | {system: with_limit(self.model.systems[system], limit)}
         self.real.reload(systems)
         self.model.reconfigure(system, systems[system], "user:anna")
 
-    @rule(system=SYSTEMS, limit=LIMITS, away=st.sampled_from([7, 10_007, 100_007]))
+    @step(1, system=SYSTEMS, limit=LIMITS, away=st.sampled_from([7, 10_007, 100_007]))
     def restart(self, system: str, limit: int, away: int) -> None:
         systems = self.model.systems | {system: with_limit(self.model.systems[system], limit)}
         stopped_at = self.real.restart(systems, away)
@@ -196,19 +213,14 @@ class Comparison(RuleBasedStateMachine):
 
     # -- what systems do
 
-    @rule(
-        which=st.integers(0, 7),
-        outcome=st.sampled_from(["taken", "taken", "refused", "no route"]),
+    @step(
+        5,
+        under_way=True,
+        outcome=st.sampled_from(["taken", "refused", "no route"]),
         response=st.one_of(st.none(), st.none(), RESPONSES),
         retry_after=st.sampled_from([None, None, 5_000, 30_000]),
     )
-    def end_attempt(self, which: int, outcome: str, response: Response | None, retry_after: int | None) -> None:
-        under_way = [each.id for each in self.model.actions.values() if each.in_flight]
-        if not under_way:
-            return
-        self.end_one(under_way[which % len(under_way)], outcome, response, retry_after)
-
-    def end_one(self, action: str, outcome: str, response: Response | None, retry_after: int | None) -> None:
+    def end_attempt(self, action: str, outcome: str, response: Response | None, retry_after: int | None) -> None:
         if outcome == "taken":
             retry_after = None
         self.real.end_attempt(action, outcome, response=response, retry_after_ms=retry_after)
@@ -217,12 +229,31 @@ class Comparison(RuleBasedStateMachine):
             action, kind, self.seen(), response=response, message=outcome, retry_after_ms=retry_after
         )
 
-    @rule(action=actions, response=st.one_of(RESPONSES, RESPONSES, HEARTBEATS))
+    @step(4, under_way=True)
+    def accept(self, action: str) -> None:
+        """Taken by the system: most of the rules are about what comes after that."""
+        self.end_attempt(action, "taken", None, None)
+
+    @step(3, PENDING, ATTEMPTING, WAITING, response=st.one_of(RESPONSES, RESPONSES, HEARTBEATS))
     def respond(self, action: str, response: Response) -> None:
         said = self.real.respond(action, response)
         same(action, f"the answer to {response}", self.model.respond(action, response), said)
 
-    @rule(milliseconds=WHEN)
+    @step(3, WAITING, wait=st.sampled_from([7, 5_007, 30_007]), response=HEARTBEATS)
+    def send_a_heartbeat(self, action: str, wait: int, response: Response) -> None:
+        """Whether the clock starts again (rule 21) shows only where it has run for some time."""
+        self.advance(wait)
+        self.respond(action, response)
+
+    # -- what time does
+
+    @step(4, WAITING)
+    def let_the_deadline_pass(self, action: str) -> None:
+        """Rules 4 and 20."""
+        deadline = self.model.actions[action].deadline
+        self.advance(7 if deadline is None else deadline - self.real.now + 7)
+
+    @step(4, milliseconds=WHEN)
     def advance(self, milliseconds: int) -> None:
         self.real.advance(milliseconds)
         self.model.advance(self.real.now, self.seen())
@@ -256,6 +287,9 @@ class Comparison(RuleBasedStateMachine):
             refused[1] = refusal.kind
         same("refusal", "kind", *refused)
         return None if refused[0] is not None else (wanted, given)
+
+
+STEPS = steps_of(Comparison)
 
 
 def new_owner(old: Any) -> str | None:

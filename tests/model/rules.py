@@ -379,7 +379,7 @@ class Model:
                         action.scheduled_at, action.now_due = self.now, None
                         self._change(action, PENDING, 14, "recovery")
         for system, settings in list(self.systems.items()):
-            self.reconfigure(system, settings, "reload")
+            self.reconfigure(system, settings, "start")
         self.advance(self.now, choices)
 
     def shown_limit(self, action: Action) -> int:
@@ -430,7 +430,9 @@ class Model:
             self.end_attempt(action.id, "not_connected", choices)
         elif action.deadline is not None and self.now >= action.deadline:
             if self.systems[action.system].on_timeout == "close":
-                self._close(action, NOT_DONE, 20, "scheduler")  # rule 20: nobody is notified
+                # rule 20: nobody is notified; the reason is that of rule 4, in whose place it is closed
+                action.reason = "timeout"
+                self._close(action, NOT_DONE, 20, "scheduler")
             else:
                 self._to_do(action, "timeout", 4, "scheduler")
 

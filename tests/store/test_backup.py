@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from contextlib import closing
@@ -12,10 +13,10 @@ from click.testing import CliRunner, Result
 from connectord.cli.daemon import main
 from connectord.errors import BackupFailed, RestoreUnfinished
 from connectord.lifecycle.action import Action
-from connectord.store import sqlite_backup
+from connectord.store import restoration, sqlite_backup
 from connectord.store.base import HistoryRow, NewAction, WriteSet
-from connectord.store.restoration import key_beside, restore
-from connectord.store.sqlite_backup import check_database, copy_database
+from connectord.store.restoration import key_beside, look_into, restore, save_key
+from connectord.store.sqlite_backup import check_database, copy_database, own_as
 from connectord.store.sqlite_writer import SqliteWriter
 from connectord.store.state_directory import RESTORING_NAME, hold_state_directory
 
@@ -245,6 +246,87 @@ def test_a_restore_that_breaks_off_at_any_step_is_noticed_and_can_be_finished(
             check_database(directory / "connectord.db")
         assert any(ids_in(each / "connectord.db") == ["01A", "01B"] for each in directory.glob("before-restore-*"))
     assert stop_at > 6
+
+
+def test_a_restore_where_nothing_was_keeps_nothing_aside(directory: Path, tmp_path: Path) -> None:
+    backup, fresh = tmp_path / "b.db", tmp_path / "fresh"
+    copy_database(directory / "connectord.db", backup)
+    fresh.mkdir()
+    assert restore(backup, fresh) is None
+    assert ids_in(fresh / "connectord.db") == ["01A"]
+    # the backup had no key with it, and none was made up
+    assert sorted(each.name for each in fresh.iterdir()) == ["connectord.db"]
+
+
+def test_a_restore_that_the_disk_refuses_says_what_to_do(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = tmp_path / "b.db"
+    copy_database(directory / "connectord.db", backup)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(restoration, "put_in_place", full)
+    with pytest.raises(BackupFailed, match="No space left on device; give the same command again"):
+        restore(backup, directory)
+    monkeypatch.undo()
+    assert restore(backup, directory) is not None
+    assert ids_in(directory / "connectord.db") == ["01A"]
+
+
+def test_a_backup_with_a_damaged_table_is_refused(directory: Path, tmp_path: Path) -> None:
+    backup = tmp_path / "b.db"
+    copy_database(directory / "connectord.db", backup)
+    with closing(sqlite3.connect(backup, isolation_level=None)) as connection:
+        connection.execute("DROP VIEW IF EXISTS v_actions")
+        connection.execute("ALTER TABLE outbox RENAME TO elsewhere")
+    with pytest.raises(BackupFailed, match="cannot be used: no such table: outbox"):
+        look_into(backup, NOW)
+
+
+def test_a_key_that_cannot_be_copied_leaves_nothing_half(directory: Path, tmp_path: Path) -> None:
+    (directory / "callback.key").unlink()
+    with pytest.raises(BackupFailed, match="callback.key could not be copied to .*: No such file"):
+        save_key(directory, tmp_path / "b.db", overwrite=False)
+    assert [each.name for each in tmp_path.iterdir()] == ["state"]
+
+
+def test_who_was_faster_keeps_the_name(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "b.db"
+
+    def somebody(path: Path) -> None:
+        target.write_text("precious")
+
+    # between the look whether there is such a file and the moment it gets its name
+    monkeypatch.setattr(sqlite_backup, "check_database", somebody)
+    with pytest.raises(BackupFailed, match="is there already"):
+        copy_database(directory / "connectord.db", target)
+    assert target.read_text() == "precious"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["b.db", "state"]
+
+
+def test_damage_that_sqlite_can_read_past_is_found(directory: Path) -> None:
+    path = directory / "connectord.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        # an index that does not have what its table has
+        connection.execute("CREATE TABLE t (x, y)")
+        connection.execute("CREATE INDEX t_x ON t (x)")
+        connection.execute("INSERT INTO t VALUES (1, 2)")
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_schema SET sql = 'CREATE INDEX t_x ON t (y)' WHERE name = 't_x'")
+    with pytest.raises(BackupFailed, match="is damaged: "):
+        check_database(path, thorough=True)
+
+
+@pytest.mark.parametrize("user", [0, 1000])
+def test_only_root_gives_away_what_it_has_made(directory: Path, user: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[object, ...]] = []
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(os, "chown", lambda *to: given.append(to))
+    own_as(directory / "connectord.db", directory)
+    owner = directory.stat()
+    assert given == ([(directory / "connectord.db", owner.st_uid, owner.st_gid)] if user == 0 else [])
 
 
 def test_vacuum_makes_the_file_small(directory: Path) -> None:

@@ -127,6 +127,25 @@ def test_an_older_daemon_says_which_one_it_needs(tmp_path: Path, monkeypatch: py
         SqliteWriter(tmp_path / "connectord.db")
 
 
+def test_a_newer_daemon_that_left_no_version_is_called_newer(tmp_path: Path) -> None:
+    path = tmp_path / "connectord.db"
+    SqliteWriter(path).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("INSERT INTO _sqlite_migrations VALUES (99, 'connectord', '0099_future.sql', 'now')")
+        connection.execute("DROP TABLE migrated_by")
+    with pytest.raises(StoreTooNew, match=r"written by a newer connectord \(it has 0099_future\)"):
+        SqliteWriter(path)
+
+
+def test_without_a_backup_of_before_nothing_is_migrated(tmp_path: Path) -> None:
+    path = tmp_path / "s" / "connectord.db"
+    make_first(path)
+    (tmp_path / "s" / "backups").write_text("a file in the way")
+    with pytest.raises(StateDirectoryUnusable, match="the backup before the migration failed: .*File exists"):
+        SqliteWriter(path)
+    assert applied(path) == [FIRST]
+
+
 def test_so_many_backups_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "s" / "connectord.db"
     (tmp_path / "s" / "backups").mkdir(parents=True)

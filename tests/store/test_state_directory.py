@@ -14,7 +14,7 @@ from connectord.store.base import Filters
 from connectord.store.sqlite_connection import open_writer, translated
 from connectord.store.sqlite_reader import SqliteReader
 from connectord.store.sqlite_writer import SqliteWriter
-from connectord.store.state_directory import hold_state_directory
+from connectord.store.state_directory import disk_use, hold_state_directory, sync_name
 
 
 def test_one_holder_at_a_time(tmp_path: Path) -> None:
@@ -122,3 +122,30 @@ def test_the_names_of_new_directories_are_synced(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(os, "fsync", record)
     with hold_state_directory(tmp_path / "a" / "b"):
         assert set(synced) == {tmp_path / "a", tmp_path}
+
+
+def test_a_directory_that_may_not_be_read_is_left_to_whoever_made_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    synced: list[int] = []
+    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(os, "fsync", synced.append)
+    sync_name(tmp_path / "a")
+    assert synced == []
+
+
+def test_what_is_not_there_takes_no_room(tmp_path: Path) -> None:
+    use = disk_use(tmp_path)
+    assert (use.database, use.log) == (0, 0)
+    assert 0 < use.free <= use.size
+    SqliteWriter(tmp_path / "connectord.db").close()
+    assert disk_use(tmp_path).database == (tmp_path / "connectord.db").stat().st_size
+
+
+def test_a_directory_in_the_place_of_the_database_is_told_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "c.db").mkdir()
+    with pytest.raises(StateDirectoryUnusable, match="c.db cannot be opened: .*check its permissions, or restore"):
+        open_writer(tmp_path / "c.db")

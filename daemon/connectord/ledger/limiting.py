@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from connectord.clock import Clock
 from connectord.ledger.operations import Slice
 from connectord.ledger.unit import Unit
-from connectord.lifecycle.action import State, shown_limit
+from connectord.lifecycle.action import shown_limit
 from connectord.lifecycle.alike import AlikeAction, Decision, Situation, decide_alike
 from connectord.lifecycle.effects import Effect, NotifyOwner
 from connectord.lifecycle.events import LimitChanged
@@ -63,10 +63,9 @@ class WriteBackPieces:
 
 
 def _write(unit: Unit, decision: Decision, actions: Sequence[AlikeAction], who: str) -> None:
-    if not decision.changes:
-        return
+    # what the store found over the limit is closed by rule 10c: there is a change, its history and somebody to tell
     system, before, after = actions[0].system, decision.row.state.value, decision.row.to
-    history = _history(unit, decision.row, actions, who) if decision.row.history else []
+    history = _history(unit, decision.row, actions, who)
     outbox = [row for effect in decision.effects for row in _notifications(unit, effect, actions)]
     ids = [action.id for action in actions]
     unit.store.change_alike(AlikeChange(ids, decision.changes, history, outbox))
@@ -77,8 +76,7 @@ def _write(unit: Unit, decision: Decision, actions: Sequence[AlikeAction], who: 
     told.counts[system, after.value] += len(ids)
     told.history += history
     told.outbox += len(outbox)
-    if after is State.CLOSED:
-        told.closed += [(system, unit.now - action.submitted_at) for action in actions]
+    told.closed += [(system, unit.now - action.submitted_at) for action in actions]
 
 
 def _history(unit: Unit, row: Row, actions: Sequence[AlikeAction], who: str) -> list[HistoryRow]:

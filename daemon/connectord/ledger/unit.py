@@ -230,7 +230,7 @@ class Unit:
         self._update(before, after)
         self._notice_live(before, after)
         if after.next_poll_at != before.next_poll_at:
-            self._tell_polls(before, after)
+            self._tell_polls(after)
 
     def _update(self, before: Action, after: Action) -> None:
         self._actions[after.id] = after
@@ -241,13 +241,13 @@ class Unit:
     def _ask(self, before: Action, after: Action) -> None:
         if after is not before:
             self._update(before, after)
-            self._tell_polls(before, after)
+            self._tell_polls(after)
 
-    def _tell_polls(self, before: Action, after: Action) -> None:
+    def _tell_polls(self, after: Action) -> None:
         at, told = after.next_poll_at, self.consequences
         if at is not None:
             told.polls[after.system] = min(at, told.polls.get(after.system, at))
-        elif before.next_poll_at is not None:
+        else:
             told.unpolled.append((after.system, after.id))
 
     def _notice_live(self, before: Action | None, after: Action) -> None:
@@ -324,7 +324,7 @@ class Unit:
                 text = notice_text(action, item.notice, limit)
                 writes.outbox.append(OutboxRow(action.id, action.case_id, owner, item.notice.value, self.now, text))
                 self.consequences.outbox += 1
-            case effect.TakeTurn():
+            case effect.TakeTurn():  # pragma: no branch - there is no other effect
                 writes.turns[item.group] = item.member
 
     def _background(self, action_id: str, needs: Needs) -> Background:

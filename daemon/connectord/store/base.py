@@ -274,14 +274,14 @@ class LimitCounts:
 class AlikeChange:
     """One change of many actions: their fields in ``changes`` get those values.
 
-    ``history`` has a row for each of ``ids``, in their order and numbered on, or none at all; in everything but number
-    and action they are the same.
+    ``history`` has a row for each of ``ids``, in their order and numbered on; in everything but number and action they
+    are the same.
     """
 
     ids: Sequence[str]
     changes: Mapping[str, Any]
-    history: Sequence[HistoryRow] = ()
-    outbox: Sequence[OutboxRow] = ()
+    history: Sequence[HistoryRow]
+    outbox: Sequence[OutboxRow]
 
 
 @dataclass(slots=True)

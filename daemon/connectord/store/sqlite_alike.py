@@ -40,28 +40,26 @@ def change_alike(connection: sqlite3.Connection, change: AlikeChange) -> None:
     """Write it, in the open transaction."""
     ids = msgspec.json.encode(change.ids).decode()
     connection.execute(_update(tuple(change.changes)), (*change.changes.values(), ids))
-    if change.history:
-        first = change.history[0]
-        connection.execute(
-            _INSERT_HISTORY,
-            (
-                first.seq,
-                first.at,
-                first.from_state,
-                first.to_state,
-                first.event,
-                first.rules,
-                first.why,
-                first.who,
-                first.note,
-                first.config_version,
-                ids,
-            ),
-        )
-    if change.outbox:
-        last = connection.execute(_LAST_NOTICE).fetchone()[0]
-        rows = [(row.action_id, row.case_id, row.owner, row.notice, row.at, row.text) for row in change.outbox]
-        connection.execute(_INSERT_OUTBOX, (last + 1, msgspec.json.encode(rows).decode()))
+    first = change.history[0]
+    connection.execute(
+        _INSERT_HISTORY,
+        (
+            first.seq,
+            first.at,
+            first.from_state,
+            first.to_state,
+            first.event,
+            first.rules,
+            first.why,
+            first.who,
+            first.note,
+            first.config_version,
+            ids,
+        ),
+    )
+    last = connection.execute(_LAST_NOTICE).fetchone()[0]
+    rows = [(row.action_id, row.case_id, row.owner, row.notice, row.at, row.text) for row in change.outbox]
+    connection.execute(_INSERT_OUTBOX, (last + 1, msgspec.json.encode(rows).decode()))
 
 
 @lru_cache
