@@ -19,7 +19,7 @@ async def test_a_system_that_a_reload_has_removed_meanwhile_is_not_found(method:
     async def pause(system: str, paused: bool, caller: Caller) -> None:
         del configured[system]
 
-    services: Any = SimpleNamespace(limit_of=configured.get, pause=pause, systems_view=lambda: [])
+    services: Any = SimpleNamespace(limit_of=configured.get, pause=pause, systems_view=list)
     call = DaemonMethods(services).calls()[method]
     with pytest.raises(NotFound, match="a reload has removed the system 'erp' meanwhile"):
         await call(p.System(system="erp"), Caller("user:a", Role.ADMIN), lambda *_: None)
