@@ -57,13 +57,14 @@ from connectord.overview import (
 from connectord.plugins import PluginSet
 from connectord.store.base import ChangeFilters, Executor, FileState, HistoryPage, ReadStore, WriteStore
 from connectord.store.executors import ThreadExecutor
+from connectord.store.sqlite_log import LogWriter
 from connectord.store.sqlite_reader import SqliteReader
 from connectord.store.sqlite_writer import SqliteWriter
 from connectord.store.state_directory import DATABASE_NAME, TOKEN_KEY_NAME
 from connectord.systemd import Inherited
 from connectord.times import rfc3339
 from connectord.tracing import TraceKeeper
-from connectord.upkeep import LogWatch, Retention
+from connectord.upkeep import LogWatch, Retention, bound_of
 
 STOP_GRACE_SECONDS = 5.0
 """How long the process may take to end once the drain is over; then it is ended, and what holds it up is named."""
@@ -109,6 +110,7 @@ class Surroundings:
     set_logs: Callable[[str, str], None] = lambda log_format, log_level: None
     open_writer: Callable[[Path], WriteStore] = SqliteWriter
     open_reader: Callable[[Path], ReadStore] = SqliteReader
+    open_log: Callable[[Path], LogWriter] = LogWriter
     open_key: Callable[[Path, Callable[[int], bytes]], TokenKey] = TokenKey.load_or_create
     load_config: Callable[..., Config] = load_config
     entrances: Entrances = field(default_factory=Entrances)
@@ -123,6 +125,8 @@ class Daemon:
         directory = config.daemon.state_directory
         self._writer = surroundings.open_writer(directory / DATABASE_NAME)
         self._reader, self._counter = (surroundings.open_reader(directory / DATABASE_NAME) for _ in range(2))
+        self._log_writer = surroundings.open_log(directory / DATABASE_NAME)
+        self._writer.leave_log_to_another(bound_of(0))
         self._key = surroundings.open_key(directory / TOKEN_KEY_NAME, surroundings.rng.randbytes)
         self.ledger = Ledger(
             self._writer,
@@ -162,7 +166,12 @@ class Daemon:
             self.ledger, surroundings.clock, lambda: self.config.retention, self._read_file_state
         )
         self._log_watch = LogWatch(
-            self.ledger, surroundings.clock, directory / DATABASE_NAME, surroundings.maintaining, self._read_file_state
+            self.ledger,
+            surroundings.clock,
+            directory / DATABASE_NAME,
+            surroundings.maintaining,
+            self._read_file_state,
+            self._log_writer,
         )
         self._methods = Methods(self, lambda: self.plugin_host.plugins.commands)
         self.traces = TraceKeeper(
@@ -215,6 +224,7 @@ class Daemon:
         finally:
             self._reader.close()
             self._counter.close()
+            self._log_writer.close()
             self._writer.close()
 
     async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
@@ -230,6 +240,7 @@ class Daemon:
         entrances = self._given.entrances
         async with trio.open_nursery() as services:
             await services.start(self.ledger.run)
+            services.start_soon(self._log_watch.run)
             if doors.metrics:
                 await services.start(serve_metrics, doors.metrics, self.measured)
             await self.configurations.start()
@@ -239,7 +250,6 @@ class Daemon:
                 await self.ledger.enforce_limit(name, "start")
             services.start_soon(self.ledger.watch_deadlines)
             services.start_soon(self.ledger.watch_clock)
-            services.start_soon(self._log_watch.run)
             services.start_soon(self._retention.run)
             services.start_soon(self._end_on_failed_read)
             self.plugin_host.start(services)

@@ -21,7 +21,6 @@ from connectord.lifecycle import events as on
 from connectord.lifecycle.action import Action, State
 from connectord.lifecycle.policy import Policy, RetryPolicy
 from connectord.store.base import CaseChange, NewAction, WriteSet
-from connectord.store.sqlite_connection import CHECKPOINT_PAGES
 from connectord.store.sqlite_writer import SqliteWriter
 from helpers.world import world
 
@@ -188,9 +187,6 @@ async def test_rule_10c_attempts_go_on_between_the_slices(tmp_path: Path, autoju
             order.append("submitted")
         assert order == ["submitted", "all closed"]
         assert here.ledger.undelivered == 600
-        store = here.ledger._store
-        assert isinstance(store, SqliteWriter)
-        assert store._value("PRAGMA wal_autocheckpoint") == CHECKPOINT_PAGES
 
 
 @pytest.mark.parametrize(
@@ -201,19 +197,3 @@ def test_a_pace_follows_how_long_pieces_take(took: list[int], size: int) -> None
     for ms in took:
         pace.adapt(ms)
     assert pace.size == size
-
-
-def test_the_log_is_written_back_in_small_pieces_only_by_the_writer_itself(tmp_path: Path) -> None:
-    with closing(SqliteWriter(tmp_path / "connectord.db")) as store:
-        pages = store._value("PRAGMA wal_autocheckpoint")
-        assert pages is not None
-        store.write_back_in_small_pieces(True)
-        small = store._value("PRAGMA wal_autocheckpoint")
-        assert small is not None
-        assert 0 < small < pages
-        store.write_back_in_small_pieces(False)
-        assert store._value("PRAGMA wal_autocheckpoint") == pages
-        store.write_back_in_commits(False)
-        for wanted in (True, False):
-            store.write_back_in_small_pieces(wanted)
-            assert store._value("PRAGMA wal_autocheckpoint") == 0

@@ -1,20 +1,26 @@
-"""A reader outside the daemon that never ends: the daemon goes on, says so, and the log shrinks once it is done."""
+"""The log is written back beside the writer; a reader outside that never ends holds up nobody, and is named."""
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import pytest
 import structlog.testing
 import trio
 from connectord.adapters import Call, Outcome
-from connectord.errors import StoreFull
-from connectord.store.base import FileState
-from connectord.store.executors import InlineExecutor
+from connectord.errors import StoreFailed, StoreFull
+from connectord.store.base import Executor, FileState
+from connectord.store.executors import InlineExecutor, ThreadExecutor
+from connectord.store.sqlite_connection import open_checkpointer
+from connectord.store.sqlite_log import Checkpoint, LogWriter
 from connectord.store.sqlite_reader import SqliteReader
-from connectord.upkeep import LogWatch
+from connectord.upkeep import LogWatch, bound_of
+from helpers.world import World
 from helpers.world import world as running_world
 
 READER = """
@@ -26,6 +32,7 @@ print("reading", flush=True)
 sys.stdin.readline()
 """
 LARGE = 1_000_000
+MIB = 2**20
 
 
 async def never(call: Call) -> Outcome:
@@ -33,15 +40,24 @@ async def never(call: Call) -> Outcome:
     raise AssertionError
 
 
+def log_writer(path: Path) -> AbstractContextManager[LogWriter]:
+    return closing(LogWriter(path))
+
+
+def watch_on(
+    world: World, path: Path, writer: LogWriter, *, executor: Executor | None = None, **params: Any
+) -> LogWatch:
+    async def state() -> FileState:
+        return world.reader.file_state()
+
+    return LogWatch(world.ledger, world.clock, path, executor or InlineExecutor(), state, writer, **params)
+
+
 async def test_a_reader_that_never_ends_is_named_and_blocks_nobody(tmp_path: Path, autojump_clock: Any) -> None:
     path = tmp_path / "connectord.db"
     async with running_world(tmp_path, never) as world:
-        reader = SqliteReader(path)
-
-        async def state() -> FileState:
-            return reader.file_state()
-
-        watch = LogWatch(world.ledger, world.clock, path, InlineExecutor(), state, large_bytes=LARGE)
+        reader, log = SqliteReader(path), LogWriter(path)
+        watch = watch_on(world, path, log, large_bytes=LARGE)
         await watch.look()
         assert watch.held is None
         command = [sys.executable, "-c", READER, str(path)]
@@ -60,18 +76,157 @@ async def test_a_reader_that_never_ends_is_named_and_blocks_nobody(tmp_path: Pat
             warnings = [entry for entry in logs if entry["log_level"] == "warning"]
             assert len(warnings) == 1
             assert warnings[0]["log_bytes"] > LARGE
-            # the writer does not wait for it, and does not try to write back in its commits either
+            # the writer does not wait for it
             assert await world.submit(1)
-            assert world.ledger._store._value("PRAGMA wal_autocheckpoint") == 0  # type: ignore[attr-defined]
             before = reader.file_state().log_bytes
             assert before > LARGE
             process.communicate(b"\n")
         await watch.look()
         assert watch.held is None
-        assert world.ledger._store._value("PRAGMA wal_autocheckpoint") == 16_000  # type: ignore[attr-defined]
         await world.submit(1)
         assert reader.file_state().log_bytes <= before
+        log.close()
         reader.close()
+
+
+async def test_the_log_stays_bounded_though_commits_never_cease(tmp_path: Path) -> None:
+    path = tmp_path / "connectord.db"
+    turns: list[bool] = []
+
+    class Noting(LogWriter):
+        def write_back(self) -> Checkpoint:
+            owner = world.ledger.turn.statistics().owner
+            turns.append(owner is not None and "LogWatch" in owner.name)
+            return super().write_back()
+
+    async with running_world(tmp_path, never) as world:
+        world.ledger._store.leave_log_to_another(bound_of(0))
+        with closing(Noting(path)) as log:
+            watch = watch_on(world, path, log, executor=ThreadExecutor())
+            largest = 0
+
+            async def submit() -> None:
+                nonlocal largest
+                for _ in range(60):
+                    await world.submit(20, data={"text": "x" * 5000})
+                    largest = max(largest, world.reader.file_state().log_bytes)
+
+            async with trio.open_nursery() as watching:
+                watching.start_soon(watch.run)
+                async with trio.open_nursery() as submitting:
+                    for _ in range(4):
+                        submitting.start_soon(submit)
+                watching.cancel_scope.cancel()
+        assert world.reader.file_state().file_bytes > 5 * bound_of(0)
+        assert largest <= 2 * bound_of(0)
+        # commits waited for what was left, and for nothing else
+        assert 0 < turns.count(True) < len(turns) / 2
+
+
+async def test_no_commit_writes_the_log_back(tmp_path: Path, autojump_clock: Any) -> None:
+    path = tmp_path / "connectord.db"
+    async with running_world(tmp_path, never) as world:
+        world.ledger._store.leave_log_to_another(bound_of(0))
+        before = path.stat().st_size
+        for _ in range(4):
+            await world.submit(400, data={"text": "x" * 4000})
+        assert world.reader.file_state().log_bytes > bound_of(0)
+        assert path.stat().st_size == before
+        assert world.ledger._store._value("PRAGMA wal_autocheckpoint") == 0  # type: ignore[attr-defined]
+
+
+async def test_it_waits_for_a_dose_whatever_the_rows_are_like(tmp_path: Path, autojump_clock: Any) -> None:
+    path = tmp_path / "connectord.db"
+    doses: list[int] = []
+
+    class Counting(LogWriter):
+        def write_back(self) -> Checkpoint:
+            done = super().write_back()
+            doses.append(done.log_bytes)
+            return done
+
+    async with running_world(tmp_path, never) as world:
+        world.ledger._store.leave_log_to_another(bound_of(0))
+        with closing(Counting(path)) as log:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(watch_on(world, path, log).run)
+                for size, count in ((10, 200), (10_000, 20)):
+                    before = len(doses)
+                    for _ in range(count):
+                        await world.submit(10, data={"text": "x" * size})
+                    # each is of two passes
+                    assert before < len(doses) < before + count
+                nursery.cancel_scope.cancel()
+
+
+async def test_commits_wait_for_who_has_the_writers_turn(tmp_path: Path, autojump_clock: Any) -> None:
+    async with running_world(tmp_path, never) as world:
+        done: list[float] = []
+
+        async def submit() -> None:
+            await world.submit(1)
+            done.append(trio.current_time())
+
+        async with trio.open_nursery() as nursery, world.ledger.turn:
+            nursery.start_soon(submit)
+            await trio.sleep(2)
+            assert done == []
+            assert not world.ledger._store._connection.in_transaction  # type: ignore[attr-defined]
+        assert len(done) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "log"), [(0, 4), (31 * MIB, 4), (124 * MIB, 8), (128 * MIB, 16), (1500 * MIB, 64), (2**40, 64)]
+)
+def test_the_log_may_have_an_eighth_of_the_database(file: int, log: int) -> None:
+    assert bound_of(file) == log * MIB
+
+
+class FailingConnection:
+    """The connection that writes the log back, on a disk that fails."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.code: int | None = None
+        self.tries = 0
+
+    def execute(self, sql: str) -> sqlite3.Cursor:
+        if "checkpoint" in sql:
+            self.tries += 1
+            if self.code is not None:
+                error = sqlite3.OperationalError("disk I/O error")
+                error.sqlite_errorcode = self.code
+                raise error
+        return self._connection.execute(sql)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+async def test_a_failing_disk_ends_it_and_a_full_one_does_not(tmp_path: Path, autojump_clock: Any) -> None:
+    path = tmp_path / "connectord.db"
+    async with running_world(tmp_path, never) as world:
+        connection = FailingConnection(open_checkpointer(path))
+        with closing(LogWriter(path, lambda _: cast("sqlite3.Connection", connection))) as log:
+            watch = watch_on(world, path, log)
+            connection.code = sqlite3.SQLITE_FULL
+            with trio.move_on_after(30):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(watch.run)
+                    for _ in range(3):
+                        await world.submit(1000, data={"text": "x" * 1000})
+                        await trio.sleep(1)
+                    await trio.sleep_forever()
+            # it is tried again, but not on and on
+            assert 2 <= connection.tries <= 10
+            connection.code = None
+            await world.submit(2000)
+            await watch.look()
+            assert path.stat().st_size > MIB
+            connection.code = sqlite3.SQLITE_IOERR_FSYNC
+            await world.submit(2000)
+            with pytest.raises(StoreFailed):
+                await watch.run()
 
 
 async def test_a_full_disk_ends_nothing(tmp_path: Path, autojump_clock: Any) -> None:
@@ -83,7 +238,9 @@ async def test_a_full_disk_ends_nothing(tmp_path: Path, autojump_clock: Any) -> 
             asked += 1
             raise StoreFull("no room")
 
-        watch = LogWatch(world.ledger, world.clock, tmp_path / "connectord.db", InlineExecutor(), state)
-        with trio.move_on_after(12):
-            await watch.run()
+        path = tmp_path / "connectord.db"
+        with log_writer(path) as log:
+            watch = LogWatch(world.ledger, world.clock, path, InlineExecutor(), state, log)
+            with trio.move_on_after(12):
+                await watch.run()
         assert asked == 3

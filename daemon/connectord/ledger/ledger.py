@@ -24,7 +24,8 @@ from connectord.errors import Overloaded, RequestError, StoreError, StoreFailed,
 from connectord.ledger import asking
 from connectord.ledger import operations as op
 from connectord.ledger.ids import IdSource
-from connectord.ledger.limiting import FIRST_SLICE, LARGEST_SLICE, EnforceLimit, WriteBackPieces
+from connectord.ledger.limiting import FIRST_SLICE, LARGEST_SLICE, EnforceLimit
+from connectord.ledger.log_growth import LogGrowth
 from connectord.ledger.masking import Mask, masked
 from connectord.ledger.pace import Pace
 from connectord.ledger.policies import PolicyBook
@@ -110,6 +111,7 @@ class Ledger:
         self._ids = IdSource(rng, store.last_id())
         self._policies = policies
         self._last_seq = store.last_seq()
+        self._written = store.written()
         self._send, self._receive = trio.open_memory_channel[_Request](QUEUE_LIMIT)
         self._clock_watch = ClockWatch(clock)
         self._clock_went_back = trio.Event()
@@ -123,6 +125,9 @@ class Ledger:
         """How many actions of (system, state) there are, for the live states; read once, then kept by commits."""
         self.undelivered, self.undelivered_since = store.undelivered()
         """How many notifications wait to be delivered, and since when the oldest does; kept as the counts are."""
+        self.log_growth = LogGrowth()
+        self.turn = trio.Lock()
+        """The writer's, for each batch. Who holds it keeps every commit waiting: for milliseconds at most."""
         self._waiting_for_room = 0
         self.commits = 0
         """Commits that changed an action."""
@@ -166,7 +171,17 @@ class Ledger:
             if self._clock_watch.went_back():
                 self._clock_went_back.set()
             with trio.CancelScope(shield=True):
-                await self._commit(batch + self._standing_claims(batch))
+                await self._take_turn(batch)
+
+    async def _take_turn(self, batch: list[_Request]) -> None:
+        try:
+            self.turn.acquire_nowait()
+        except trio.WouldBlock:
+            await self.turn.acquire()
+        try:
+            await self._commit(batch + self._standing_claims(batch))
+        finally:
+            self.turn.release()
 
     def _standing_claims(self, batch: Sequence[_Request]) -> list[_Request]:
         """The claims that lanes have left here for what the batch submits; they come last in it."""
@@ -201,6 +216,7 @@ class Ledger:
         if self.full_since is not None:
             log.info("store takes again", full_seconds=round((self._clock.now_ms() - self.full_since) / 1000, 3))
             self.full_since = None
+        self.log_growth.note(self._written)
         if consequences.history:
             self.commits += 1
         self._tell(consequences)
@@ -244,6 +260,7 @@ class Ledger:
             store.rollback()
             raise
         self._last_seq = unit.last_seq
+        self._written = store.written()
         return outcomes, unit.consequences
 
     def _tell(self, told: Consequences) -> None:
@@ -429,16 +446,12 @@ class Ledger:
         touched = 0
         while True:
             done = cast("op.Slice", await self.insist(EnforceLimit(system, who, pace.size, self._clock)))
-            if done.more and not touched:
-                await self.insist(WriteBackPieces(small=True))
             touched += done.touched
             if not done.more:
                 break
             pace.adapt(done.took_ms)
             # what came meanwhile has the writer before the next slice
             await self.insist(op.Answer())
-        if touched > done.touched:
-            await self.insist(WriteBackPieces(small=False))
         return touched
 
     async def _in_slices(self, operation: op.Operation) -> int:

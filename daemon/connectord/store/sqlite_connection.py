@@ -11,10 +11,7 @@ from connectord.errors import StateDirectoryUnusable, StoreError, StoreFailed, S
 from connectord.store.sqlite_migrations import migrate
 
 CHECKPOINT_PAGES = 16_000
-"""The WAL is written back at about 64 MiB: seldom enough to be cheap, often enough to stay bounded."""
-
-SMALL_CHECKPOINT_PAGES = 2_000
-"""The same, about 8 MiB, during work that fills the WAL by itself: writing back 64 MiB holds up a commit for long."""
+"""Where nobody writes the WAL back beside the writer, the writer does so at about 64 MiB, within a commit."""
 
 # Transient: there is no room, or somebody holds the database. Everything else may mean that what the disk holds
 # is no longer what we think.

@@ -10,7 +10,7 @@ import re
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from sqlite_utils import Database
 
 from connectord.errors import StateDirectoryUnusable
 from connectord.store.sqlite_connection import prepare_writer, translate_errors
+from connectord.store.sqlite_log import LogWriter
 
 DURABLE = 2
 """From this value of ``PRAGMA synchronous`` on (FULL), a power cut takes nothing that was committed."""
@@ -93,6 +94,14 @@ class Disk:
                 return Database(connection, execute_plugins=False)
 
         return open_database
+
+    def open_log(self, is_off: Callable[[], bool]) -> Callable[[Path], LogWriter]:
+        """As :meth:`open_writer`, for writing the log back: here there is none, but it can fail."""
+
+        def connect(path: Path) -> sqlite3.Connection:
+            return cast("sqlite3.Connection", DiskConnection(self, is_off, writes=False))
+
+        return partial(LogWriter, connect=connect)
 
     def lose_power(self) -> None:
         """What was not committed is gone; where the store does not wait for the disk, so may be what was."""
