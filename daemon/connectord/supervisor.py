@@ -31,7 +31,7 @@ from connectord.control import results as r
 from connectord.control.methods import Methods
 from connectord.control.peers import Peer, role_of
 from connectord.control.server import serve_control
-from connectord.doctor import Moment, Running, Subject, examine
+from connectord.doctor.machine import Moment
 from connectord.doors import Doors, Entrances, open_doors
 from connectord.errors import ConfigurationRefused, RequestError, StoreFailed, StoreFull
 from connectord.hosting import PluginHost
@@ -567,6 +567,9 @@ class Daemon:
     async def examine(self, caller: Caller, limit_seconds: float) -> r.Diagnosis:
         """What is the matter with the daemon and with all that it needs, for an admin; each check within the time."""
         caller.require(Role.ADMIN, "doctor")
+        # here, for it is seldom asked for, and would take a twentieth of every start
+        from connectord.doctor.examination import Running, Subject, examine
+
         systems = self.systems_view()
         glance = await self.read(lambda store: store.glance([system.name for system in systems]))
         disk, given = await self.configurations.compare_with_file(), self._given

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlite_utils import Database
 
 from connectord.lifecycle.action import Action, changed_fields
 from connectord.lifecycle.alike import AlikeAction
@@ -166,9 +166,8 @@ _LIVE_COUNTS = (
 class SqliteWriter:
     """A :class:`connectord.store.base.WriteStore` on one SQLite connection."""
 
-    def __init__(self, path: Path, open_database: Callable[[Path], Database] = open_writer) -> None:
-        self._database = open_database(path)
-        self._connection = self._database.conn
+    def __init__(self, path: Path, open_database: Callable[[Path], sqlite3.Connection] = open_writer) -> None:
+        self._connection = open_database(path)
         self._pages_moved = 0
 
     # -- transactions

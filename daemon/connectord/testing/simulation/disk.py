@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import trio
-from sqlite_utils import Database
 
 from connectord.errors import StateDirectoryUnusable
 from connectord.store.sqlite_connection import prepare_writer, translate_errors
@@ -74,10 +73,10 @@ class Disk:
         self._images: list[sqlite3.Connection] = []
         self._changes = self.connection.total_changes
 
-    def open_writer(self, is_off: Callable[[], bool]) -> Callable[[Path], Database]:
+    def open_writer(self, is_off: Callable[[], bool]) -> Callable[[Path], sqlite3.Connection]:
         """What the store opens its writer with; ``is_off`` says whether the machine it runs on is."""
 
-        def open_database(path: Path) -> Database:
+        def open_database(path: Path) -> sqlite3.Connection:
             try:
                 return prepare_writer(cast("sqlite3.Connection", DiskConnection(self, is_off, writes=True)))
             except sqlite3.Error as error:
@@ -85,13 +84,12 @@ class Disk:
 
         return open_database
 
-    def open_reader(self, is_off: Callable[[], bool]) -> Callable[[Path], Database]:
+    def open_reader(self, is_off: Callable[[], bool]) -> Callable[[Path], sqlite3.Connection]:
         """As :meth:`open_writer`, for reading."""
 
-        def open_database(path: Path) -> Database:
+        def open_database(path: Path) -> sqlite3.Connection:
             with translate_errors():
-                connection = cast("sqlite3.Connection", DiskConnection(self, is_off, writes=False))
-                return Database(connection, execute_plugins=False)
+                return cast("sqlite3.Connection", DiskConnection(self, is_off, writes=False))
 
         return open_database
 
