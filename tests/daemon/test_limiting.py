@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog.testing
 import trio
 from connectord.adapters import Call, NotConnected, Outcome
 from connectord.ledger.ids import IdSource
@@ -197,3 +198,23 @@ def test_a_pace_follows_how_long_pieces_take(took: list[int], size: int) -> None
     for ms in took:
         pace.adapt(ms)
     assert pace.size == size
+
+
+async def test_rule_10c_one_line_tells_of_each_slice(tmp_path: Path, autojump_clock: object) -> None:
+    async def refuse(call: Call) -> Outcome:
+        raise NotConnected("refused")
+
+    retry = RetryPolicy(limit=5, delay_ms=1000, factor=1.0, jitter=0.0)
+    async with world(tmp_path, refuse, retry=retry, concurrency=64) as here:
+        ids = await here.submit(250)
+        await trio.sleep(3.5)
+        here.policy = Policy(retry=RetryPolicy(limit=3))
+        with structlog.testing.capture_logs() as logs:
+            assert await here.ledger.enforce_limit("sys", "user:ops") == 250
+    lines = [line for line in logs if line["event"] == "closed"]
+    assert sum(line["actions"] for line in lines) == 250
+    assert len(lines) <= 4
+    assert {line["first"] for line in lines} < set(ids)
+    assert {(line["system"], line["rules"], line["who"], line["log_level"]) for line in lines} == {
+        ("sys", "10c", "user:ops", "info")
+    }

@@ -6,7 +6,6 @@ grow with the load.
 
 from __future__ import annotations
 
-import logging
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
@@ -16,7 +15,6 @@ from typing import Any, cast
 
 import structlog
 import trio
-from structlog.typing import FilteringBoundLogger
 
 from connectord.callers import Caller, Role
 from connectord.clock import LONGEST_SLEEP_SECONDS, STEP_BACK_MS, Alarm, Clock, ClockWatch
@@ -26,6 +24,7 @@ from connectord.ledger import operations as op
 from connectord.ledger.ids import IdSource
 from connectord.ledger.limiting import FIRST_SLICE, LARGEST_SLICE, EnforceLimit
 from connectord.ledger.log_growth import LogGrowth
+from connectord.ledger.log_lines import log_history
 from connectord.ledger.masking import Mask, masked
 from connectord.ledger.pace import Pace
 from connectord.ledger.policies import PolicyBook
@@ -38,14 +37,13 @@ from connectord.lifecycle.action import Action, State
 from connectord.lifecycle.events import Event
 from connectord.lifecycle.transitions import Transition
 from connectord.measures import LedgerMeasures
-from connectord.store.base import Executor, HistoryRow, WriteStore
+from connectord.store.base import Executor, WriteStore
 
 BATCH_LIMIT = 256
 QUEUE_LIMIT = 4096
 STORE_FULL_PAUSE_SECONDS = 1.0
 
 _change_key = attrgetter("system", "event", "to_state")
-_WORTH_TELLING = {State.TODO.value, State.IN_PROGRESS.value, State.CLOSED.value}
 
 log = structlog.get_logger()
 
@@ -289,10 +287,7 @@ class Ledger:
             measures.time(measures.response_seconds, system, milliseconds)
         for system, milliseconds in told.closed:
             measures.time(measures.life_seconds, system, milliseconds)
-        logger = log.bind()  # once: a lazy one binds for every line, whether it is wanted or not
-        if logger.is_enabled_for(logging.INFO):
-            for row in told.history:
-                _log_change(logger, row)
+        log_history(told.history)
 
     # -- asking
 
@@ -499,18 +494,3 @@ class Ledger:
             while after is not None:
                 after = cast("str | None", await self.insist(op.ShortenWaits(state, after)))
         await self._hasten(self.insist)
-
-
-def _log_change(logger: FilteringBoundLogger, row: HistoryRow) -> None:
-    # what people may be asked about is told at INFO; the steps on the way there only to who wants them
-    say = logger.info if row.to_state in _WORTH_TELLING else logger.debug
-    say(
-        row.to_state,
-        action=row.action_id,
-        system=row.system,
-        attempt=row.attempt,
-        case=row.case_id,
-        why=row.why,
-        rules=row.rules,
-        who=row.who,
-    )
