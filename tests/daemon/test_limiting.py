@@ -216,5 +216,5 @@ async def test_rule_10c_one_line_tells_of_each_slice(tmp_path: Path, autojump_cl
     assert len(lines) <= 4
     assert {line["first"] for line in lines} < set(ids)
     assert {(line["system"], line["rules"], line["who"], line["log_level"]) for line in lines} == {
-        ("sys", "10c", "user:ops", "info")
+        ("sys", "10c,9", "user:ops", "info")
     }
