@@ -14,8 +14,8 @@ import structlog.testing
 import trio
 from connectord.adapters import Call, Outcome
 from connectord.errors import StoreFailed, StoreFull
-from connectord.store.base import Executor, FileState
-from connectord.store.executors import InlineExecutor, ThreadExecutor
+from connectord.store.base import FileState
+from connectord.store.executors import InlineExecutor
 from connectord.store.sqlite_connection import open_checkpointer
 from connectord.store.sqlite_log import Checkpoint, LogWriter
 from connectord.store.sqlite_reader import SqliteReader
@@ -44,13 +44,11 @@ def log_writer(path: Path) -> AbstractContextManager[LogWriter]:
     return closing(LogWriter(path))
 
 
-def watch_on(
-    world: World, path: Path, writer: LogWriter, *, executor: Executor | None = None, **params: Any
-) -> LogWatch:
+def watch_on(world: World, path: Path, writer: LogWriter, **params: Any) -> LogWatch:
     async def state() -> FileState:
         return world.reader.file_state()
 
-    return LogWatch(world.ledger, world.clock, path, executor or InlineExecutor(), state, writer, **params)
+    return LogWatch(world.ledger, world.clock, path, InlineExecutor(), state, writer, **params)
 
 
 async def test_a_reader_that_never_ends_is_named_and_blocks_nobody(tmp_path: Path, autojump_clock: Any) -> None:
@@ -89,38 +87,65 @@ async def test_a_reader_that_never_ends_is_named_and_blocks_nobody(tmp_path: Pat
         reader.close()
 
 
-async def test_the_log_stays_bounded_though_commits_never_cease(tmp_path: Path) -> None:
+async def test_the_log_stays_bounded_under_load(tmp_path: Path, autojump_clock: Any) -> None:
     path = tmp_path / "connectord.db"
-    turns: list[bool] = []
-
-    class Noting(LogWriter):
-        def write_back(self) -> Checkpoint:
-            owner = world.ledger.turn.statistics().owner
-            turns.append(owner is not None and "LogWatch" in owner.name)
-            return super().write_back()
-
     async with running_world(tmp_path, never) as world:
         world.ledger._store.leave_log_to_another(bound_of(0))
-        with closing(Noting(path)) as log:
-            watch = watch_on(world, path, log, executor=ThreadExecutor())
-            largest = 0
-
-            async def submit() -> None:
-                nonlocal largest
-                for _ in range(60):
-                    await world.submit(20, data={"text": "x" * 5000})
+        largest = 0
+        with log_writer(path) as log:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(watch_on(world, path, log).run)
+                for _ in range(40):
+                    await world.submit(80, data={"text": "x" * 5000})
                     largest = max(largest, world.reader.file_state().log_bytes)
+                nursery.cancel_scope.cancel()
+        assert world.reader.file_state().file_bytes > 4 * bound_of(0)
+        assert largest <= bound_of(0)
 
-            async with trio.open_nursery() as watching:
-                watching.start_soon(watch.run)
-                async with trio.open_nursery() as submitting:
-                    for _ in range(4):
-                        submitting.start_soon(submit)
-                watching.cancel_scope.cancel()
-        assert world.reader.file_state().file_bytes > 5 * bound_of(0)
-        assert largest <= 2 * bound_of(0)
-        # commits waited for what was left, and for nothing else
-        assert 0 < turns.count(True) < len(turns) / 2
+
+async def test_the_writer_writes_the_rest_back_and_begins_the_log_anew(tmp_path: Path, autojump_clock: Any) -> None:
+    path = tmp_path / "connectord.db"
+    async with running_world(tmp_path, never) as world:
+        world.ledger._store.leave_log_to_another(bound_of(0))
+        with log_writer(path) as log:
+            await world.submit(100)
+            before = log.write_back()
+            # nothing of this is written back, so the log goes on
+            await world.submit(100)
+            await world.submit(100)
+            world.ledger.log_growth.rest_wanted = True
+            await world.submit(1)
+            assert not world.ledger.log_growth.rest_wanted
+            after = log.write_back()
+        assert after.generation == before.generation + 2
+        assert after.log_bytes < before.log_bytes
+
+
+@pytest.mark.parametrize(
+    ("log", "left", "wanted"),
+    [
+        (2 * MIB, 0, False),
+        (3 * MIB, 4096, True),
+        (3 * MIB, MIB, False),
+        (5 * MIB, MIB, True),
+        (9 * MIB, 8 * MIB, False),
+    ],
+)
+async def test_the_rest_is_wanted_when_the_log_is_large_and_little_is_left(
+    tmp_path: Path, autojump_clock: Any, log: int, left: int, wanted: bool
+) -> None:
+    path = tmp_path / "connectord.db"
+
+    class Scripted(LogWriter):
+        def write_back(self) -> Checkpoint:
+            return Checkpoint(log, log - left, 1)
+
+    async with running_world(tmp_path, never) as world:
+        with closing(Scripted(path)) as writer:
+            watch = watch_on(world, path, writer)
+            await world.submit(1000)
+            await watch.look()
+        assert world.ledger.log_growth.rest_wanted is wanted
 
 
 async def test_no_commit_writes_the_log_back(tmp_path: Path, autojump_clock: Any) -> None:
@@ -159,20 +184,16 @@ async def test_it_waits_for_a_dose_whatever_the_rows_are_like(tmp_path: Path, au
                 nursery.cancel_scope.cancel()
 
 
-async def test_commits_wait_for_who_has_the_writers_turn(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_a_disk_without_room_for_the_rest_keeps_no_batch_waiting(tmp_path: Path, autojump_clock: Any) -> None:
     async with running_world(tmp_path, never) as world:
-        done: list[float] = []
 
-        async def submit() -> None:
-            await world.submit(1)
-            done.append(trio.current_time())
+        def refuse() -> None:
+            raise StoreFull("no room")
 
-        async with trio.open_nursery() as nursery, world.ledger.turn:
-            nursery.start_soon(submit)
-            await trio.sleep(2)
-            assert done == []
-            assert not world.ledger._store._connection.in_transaction  # type: ignore[attr-defined]
-        assert len(done) == 1
+        world.ledger._store.write_back_rest = refuse  # type: ignore[method-assign]
+        world.ledger.log_growth.rest_wanted = True
+        assert await world.submit(1)
+        assert not world.ledger.log_growth.rest_wanted
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from operator import attrgetter
 from typing import Any, cast
 
@@ -124,8 +124,6 @@ class Ledger:
         self.undelivered, self.undelivered_since = store.undelivered()
         """How many notifications wait to be delivered, and since when the oldest does; kept as the counts are."""
         self.log_growth = LogGrowth()
-        self.turn = trio.Lock()
-        """The writer's, for each batch. Who holds it keeps every commit waiting: for milliseconds at most."""
         self._waiting_for_room = 0
         self.commits = 0
         """Commits that changed an action."""
@@ -169,17 +167,7 @@ class Ledger:
             if self._clock_watch.went_back():
                 self._clock_went_back.set()
             with trio.CancelScope(shield=True):
-                await self._take_turn(batch)
-
-    async def _take_turn(self, batch: list[_Request]) -> None:
-        try:
-            self.turn.acquire_nowait()
-        except trio.WouldBlock:
-            await self.turn.acquire()
-        try:
-            await self._commit(batch + self._standing_claims(batch))
-        finally:
-            self.turn.release()
+                await self._commit(batch + self._standing_claims(batch))
 
     def _standing_claims(self, batch: Sequence[_Request]) -> list[_Request]:
         """The claims that lanes have left here for what the batch submits; they come last in it."""
@@ -244,6 +232,10 @@ class Ledger:
             last_seq=self._last_seq,
         )
         outcomes: list[tuple[Any, Exception | None]] = []
+        if self.log_growth.rest_wanted:
+            self.log_growth.rest_wanted = False
+            with suppress(StoreFull):  # there may be room for this batch all the same
+                store.write_back_rest()
         store.begin()
         try:
             unit.load_ahead({each.operation.action_id for each in batch if isinstance(each.operation, op.Apply)})

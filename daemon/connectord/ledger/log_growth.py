@@ -14,6 +14,8 @@ class LogGrowth:
 
     def __init__(self) -> None:
         self.rows = 0
+        self.rest_wanted = False
+        """Whether the writer is to write back, before its next batch, what little there is left of the log."""
         self._wanted = 0
         self._reached = trio.Event()
 

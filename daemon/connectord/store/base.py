@@ -493,6 +493,9 @@ class WriteStore(Protocol):
     def leave_log_to_another(self, log_bytes: int) -> None:
         """Do not write the log back any more; cut its file to ``log_bytes`` whenever it begins anew."""
 
+    def write_back_rest(self) -> None:
+        """Write back what is left of the log, outside a transaction: without a reader the next one begins it anew."""
+
     def close(self) -> None: ...
 
 

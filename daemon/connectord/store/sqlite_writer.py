@@ -461,6 +461,9 @@ class SqliteWriter:
         self._all("PRAGMA wal_autocheckpoint = 0")
         self._all(f"PRAGMA journal_size_limit = {log_bytes:d}")
 
+    def write_back_rest(self) -> None:
+        self._all("PRAGMA wal_checkpoint(PASSIVE)")
+
     def close(self) -> None:
         self._connection.close()
 

@@ -33,7 +33,7 @@ DOSE_BYTES = 4 * 1024 * 1024
 """So much of the log is written back at once: little enough that no commit's own sync waits long for that one."""
 
 REST_BYTES = 256 * 1024
-"""So little may be left of the log to be written back while commits wait."""
+"""So little may be left of the log for the writer to write back, while others wait; a dose, if the log is too large."""
 
 PASSES = 4
 """How often it is tried to come so far; under heavy load each pass finds what came during the one before."""
@@ -62,7 +62,7 @@ class LogWatch:
 
     No commit waits for that: SQLite copies pages from the log into the database, and syncs it, beside the writer. It
     begins the log anew only when all of it is written back, which under constant load it never is. So once the log is
-    nearly as large as it may be, and next to nothing of it is left, this rest is written back between two batches.
+    nearly as large as it may be, and next to nothing of it is left, the writer itself writes that back before a batch.
 
     While a program reads one snapshot on and on, the log cannot be written back past it and grows.
     """
@@ -112,11 +112,12 @@ class LogWatch:
             self._rows_seen = rows
         state = await self._file_state()
         await self._set_bound(bound_of(state.file_bytes))
-        if not is_dose and state.log_bytes <= self._large_bytes:
+        if not is_dose and state.log_bytes <= min(self._bound, self._large_bytes):
             return
-        done = await self._write_back()
+        found = await self._executor.run(self._writer.write_back)
         if is_dose:
-            self._learn(grown, done)
+            self._learn(grown, found)
+        done = self._last = await self._write_back_more(found)
         left = done.log_bytes - done.done_bytes
         if done.log_bytes > self._large_bytes and left > min(SMALL_BYTES, self._large_bytes // 2):
             await self._hold(done.log_bytes)
@@ -131,21 +132,21 @@ class LogWatch:
     def _rows_a_dose(self) -> int:
         return int(min(self._dose_bytes, self._bound / 4) / self._bytes_a_row) + 1
 
-    def _learn(self, rows: int, done: Checkpoint) -> None:
+    def _learn(self, rows: int, found: Checkpoint) -> None:
         """How much of the log a row takes: one of a large batch takes far less than one that is committed alone."""
-        last, self._last = self._last, done
-        grown = done.log_bytes - (last.log_bytes if last.generation == done.generation else 0)
+        grown = found.log_bytes - (self._last.log_bytes if self._last.generation == found.generation else 0)
         self._bytes_a_row = min(max(grown / rows, LEAST_ROW), MOST_ROW)
 
-    async def _write_back(self) -> Checkpoint:
-        done = await self._executor.run(self._writer.write_back)
+    async def _write_back_more(self, done: Checkpoint) -> Checkpoint:
+        """Write back what came meanwhile, until that is little."""
         for _ in range(PASSES - 1):
             before, done = done, await self._executor.run(self._writer.write_back)
             if done.log_bytes - before.done_bytes <= REST_BYTES:
                 break
-        if done.log_bytes >= self._bound * 3 // 4 and done.log_bytes - done.done_bytes <= REST_BYTES:
-            async with self._ledger.turn:
-                done = await self._executor.run(self._writer.write_back)
+        # who writes faster than the disk syncs has to wait for it sooner or later
+        most = REST_BYTES if done.log_bytes < self._bound else self._dose_bytes
+        if done.log_bytes >= self._bound * 3 // 4 and done.log_bytes - done.done_bytes <= most:
+            self._ledger.log_growth.rest_wanted = True
         return done
 
     async def _hold(self, log_bytes: int) -> None:
