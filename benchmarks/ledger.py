@@ -150,7 +150,7 @@ async def run_ledger(store: SqliteWriter, actions: int, batch: int) -> float:
 
 def measure_raw(path: Path, written: list[list[tuple[str, list[Any]]]], actions: int) -> float:
     """Transitions a second of the same rows, written by nothing but sqlite3."""
-    connection = open_writer(path).conn
+    connection = open_writer(path)
     began = time.perf_counter()
     for transaction in written:
         connection.execute("BEGIN IMMEDIATE")
@@ -164,7 +164,7 @@ def measure_raw(path: Path, written: list[list[tuple[str, list[Any]]]], actions:
 
 def fill(path: Path, rows: int) -> None:
     """So many actions: of four, one pending in a year, one waiting for a year, and two closed."""
-    connection = open_writer(path).conn
+    connection = open_writer(path)
     year = SystemClock().now_ms() + 365 * 86_400_000
     connection.execute("BEGIN")
     connection.execute(

@@ -30,10 +30,11 @@ from connectord.lifecycle import events as on
 from connectord.lifecycle.policy import Policy, RetryPolicy
 from connectord.store.base import DeliveryReport, FileState
 from connectord.store.executors import InlineExecutor
+from connectord.store.sqlite_log import LogWriter
 from connectord.store.sqlite_reader import SqliteReader
 from connectord.store.sqlite_writer import SqliteWriter
 from connectord.testing.simulated_clock import SimulatedClock
-from connectord.upkeep import LogWatch, Retention
+from connectord.upkeep import LogWatch, Retention, bound_of
 
 AT_ONCE = 240
 HOUR_MS = 3_600_000
@@ -67,7 +68,9 @@ async def live(path: Path, options: argparse.Namespace) -> None:
         return reader.file_state()
 
     retention = Retention(ledger, clock, lambda: settings, state)
-    watch = LogWatch(ledger, clock, path, InlineExecutor(), state)
+    log = LogWriter(path)
+    writer.leave_log_to_another(bound_of(0))
+    watch = LogWatch(ledger, clock, path, InlineExecutor(), state, log)
     began, worst = time.perf_counter(), 0.0
     async with trio.open_nursery() as nursery:
         await nursery.start(ledger.run)
@@ -82,6 +85,7 @@ async def live(path: Path, options: argparse.Namespace) -> None:
         nursery.cancel_scope.cancel()
     print(f"at most {worst:.2f} times what is kept")
     reader.close()
+    log.close()
     writer.close()
 
 

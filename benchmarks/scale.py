@@ -28,6 +28,7 @@ from typing import Any
 import trio
 from calling_back import running_system
 from connectord.control.client import ControlClient
+from connectord.errors import StoreTooNew
 from connectord.store.sqlite_writer import SqliteWriter
 from connectord.testing.daemon_process import DaemonProcess
 from full_loop import memory
@@ -78,7 +79,8 @@ def main() -> None:
 
 async def measure(ports: tuple[int, int], directory: Path, options: argparse.Namespace) -> None:
     """All of it, in order."""
-    large, empty = (DaemonProcess(directory / name) for name in ("large", "empty"))
+    # as an installed one starts: with byte code
+    large, empty = (DaemonProcess(directory / name, {"PYTHONDONTWRITEBYTECODE": ""}) for name in ("large", "empty"))
     for daemon, port in zip((large, empty), ports, strict=True):
         (daemon.directory / "state").mkdir(parents=True)
         daemon.configure(configuration(daemon, port, limit=10))
@@ -129,7 +131,7 @@ def provide(path: Path, options: argparse.Namespace) -> None:
         build(path, options.pending, options.waiting)
         return
     kept = options.store / f"{options.pending}-{options.waiting}.db"
-    if not kept.exists():
+    if not is_usable(kept):
         options.store.mkdir(parents=True, exist_ok=True)
         building = kept.with_suffix(".new")
         building.unlink(missing_ok=True)
@@ -137,6 +139,18 @@ def provide(path: Path, options: argparse.Namespace) -> None:
         building.rename(kept)
     shutil.copyfile(kept, path)
     path.chmod(0o600)
+    os.sync()
+
+
+def is_usable(kept: Path) -> bool:
+    """Whether there is a store that today's schema fits, or can be brought to."""
+    try:
+        if kept.exists():
+            SqliteWriter(kept).close()
+            return True
+    except StoreTooNew:
+        kept.unlink()
+    return False
 
 
 def build(path: Path, pending: int, waiting: int) -> None:
@@ -238,7 +252,7 @@ async def reload(daemon: DaemonProcess, port: int) -> None:
     seconds, worked = took(began) - 1, processor_seconds(daemon.pid) - worked
     print(
         f"reload: {seconds:.1f} s, {worked:.1f} s of the daemon's processor time, {closed:,} closed "
-        f"({closed / seconds:,.0f} a second)"
+        f"({closed / seconds:,.0f} a second), load {os.getloadavg()[0]:.0f}"
     )
     print(f"attempts during the reload began within {percentiles(busy)} of their submission", flush=True)
 

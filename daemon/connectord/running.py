@@ -103,9 +103,9 @@ def _raise_descriptor_limit() -> None:
 
 def _tune_collector() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
-    # modules, classes and the configuration stay to the end: a full collection need not look at them
-    gc.collect()
+    # modules, classes and the configuration stay to the end: a full collection need not look at them, not even now
     gc.freeze()
+    gc.enable()
 
 
 async def _run(config: Config, surroundings: Surroundings, collapser: Collapser) -> None:

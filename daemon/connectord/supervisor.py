@@ -31,7 +31,7 @@ from connectord.control import results as r
 from connectord.control.methods import Methods
 from connectord.control.peers import Peer, role_of
 from connectord.control.server import serve_control
-from connectord.doctor import Moment, Running, Subject, examine
+from connectord.doctor.machine import Moment
 from connectord.doors import Doors, Entrances, open_doors
 from connectord.errors import ConfigurationRefused, RequestError, StoreFailed, StoreFull
 from connectord.fleet import Fleet
@@ -56,13 +56,14 @@ from connectord.overview import (
 from connectord.plugins import PluginSet
 from connectord.store.base import ChangeFilters, Executor, FileState, HistoryPage, ReadStore, WriteStore
 from connectord.store.executors import ThreadExecutor
+from connectord.store.sqlite_log import LogWriter
 from connectord.store.sqlite_reader import SqliteReader
 from connectord.store.sqlite_writer import SqliteWriter
 from connectord.store.state_directory import DATABASE_NAME, TOKEN_KEY_NAME
 from connectord.systemd import Inherited
 from connectord.times import rfc3339
 from connectord.tracing import TraceKeeper
-from connectord.upkeep import LogWatch, Retention
+from connectord.upkeep import LogWatch, Retention, bound_of
 
 STOP_GRACE_SECONDS = 5.0
 """How long the process may take to end once the drain is over; then it is ended, and what holds it up is named."""
@@ -108,6 +109,7 @@ class Surroundings:
     set_logs: Callable[[str, str], None] = lambda log_format, log_level: None
     open_writer: Callable[[Path], WriteStore] = SqliteWriter
     open_reader: Callable[[Path], ReadStore] = SqliteReader
+    open_log: Callable[[Path], LogWriter] = LogWriter
     open_key: Callable[[Path, Callable[[int], bytes]], TokenKey] = TokenKey.load_or_create
     load_config: Callable[..., Config] = load_config
     entrances: Entrances = field(default_factory=Entrances)
@@ -123,6 +125,8 @@ class Daemon:
         self._reader, self._counter = (surroundings.open_reader(directory / DATABASE_NAME) for _ in range(2))
         self._fleet = Fleet(config, self._reader.paused_systems(), self._make_lane)
         self.lanes = self._fleet.lanes
+        self._log_writer = surroundings.open_log(directory / DATABASE_NAME)
+        self._writer.leave_log_to_another(bound_of(0))
         self._key = surroundings.open_key(directory / TOKEN_KEY_NAME, surroundings.rng.randbytes)
         self.ledger = Ledger(
             self._writer,
@@ -162,7 +166,12 @@ class Daemon:
             self.ledger, surroundings.clock, lambda: self.config.retention, self._read_file_state
         )
         self._log_watch = LogWatch(
-            self.ledger, surroundings.clock, directory / DATABASE_NAME, surroundings.maintaining, self._read_file_state
+            self.ledger,
+            surroundings.clock,
+            directory / DATABASE_NAME,
+            surroundings.maintaining,
+            self._read_file_state,
+            self._log_writer,
         )
         self._methods = Methods(self, lambda: self.plugin_host.plugins.commands)
         self.traces = TraceKeeper(
@@ -211,6 +220,7 @@ class Daemon:
         finally:
             self._reader.close()
             self._counter.close()
+            self._log_writer.close()
             self._writer.close()
 
     async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
@@ -226,6 +236,7 @@ class Daemon:
         entrances = self._given.entrances
         async with trio.open_nursery() as services:
             await services.start(self.ledger.run)
+            services.start_soon(self._log_watch.run)
             if doors.metrics:
                 await services.start(serve_metrics, doors.metrics, self.measured)
             await self.configurations.start()
@@ -235,7 +246,6 @@ class Daemon:
                 await self.ledger.enforce_limit(name, "start")
             services.start_soon(self.ledger.watch_deadlines)
             services.start_soon(self.ledger.watch_clock)
-            services.start_soon(self._log_watch.run)
             services.start_soon(self._retention.run)
             services.start_soon(self._end_on_failed_read)
             self.plugin_host.start(services)
@@ -516,6 +526,9 @@ class Daemon:
     async def examine(self, caller: Caller, limit_seconds: float) -> r.Diagnosis:
         """What is the matter with the daemon and with all that it needs, for an admin; each check within the time."""
         caller.require(Role.ADMIN, "doctor")
+        # here, for it is seldom asked for, and would take a twentieth of every start
+        from connectord.doctor.examination import Running, Subject, examine
+
         systems = self.systems_view()
         glance = await self.read(lambda store: store.glance([system.name for system in systems]))
         disk, given = await self.configurations.compare_with_file(), self._given

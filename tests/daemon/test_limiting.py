@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog.testing
 import trio
 from connectord.adapters import Call, NotConnected, Outcome
 from connectord.ledger import limiting
@@ -25,7 +26,6 @@ from connectord.lifecycle.alike import Decision, decide_alike
 from connectord.lifecycle.effects import MergeData
 from connectord.lifecycle.policy import Policy, RetryPolicy
 from connectord.store.base import CaseChange, NewAction, WriteSet
-from connectord.store.sqlite_connection import CHECKPOINT_PAGES
 from connectord.store.sqlite_writer import SqliteWriter
 from helpers.world import world
 
@@ -192,9 +192,6 @@ async def test_rule_10c_attempts_go_on_between_the_slices(tmp_path: Path, autoju
             order.append("submitted")
         assert order == ["submitted", "all closed"]
         assert here.ledger.undelivered == 600
-        store = here.ledger._store
-        assert isinstance(store, SqliteWriter)
-        assert store._value("PRAGMA wal_autocheckpoint") == CHECKPOINT_PAGES
 
 
 @pytest.mark.parametrize(
@@ -205,22 +202,6 @@ def test_a_pace_follows_how_long_pieces_take(took: list[int], size: int) -> None
     for ms in took:
         pace.adapt(ms)
     assert pace.size == size
-
-
-def test_the_log_is_written_back_in_small_pieces_only_by_the_writer_itself(tmp_path: Path) -> None:
-    with closing(SqliteWriter(tmp_path / "connectord.db")) as store:
-        pages = store._value("PRAGMA wal_autocheckpoint")
-        assert pages is not None
-        store.write_back_in_small_pieces(True)
-        small = store._value("PRAGMA wal_autocheckpoint")
-        assert small is not None
-        assert 0 < small < pages
-        store.write_back_in_small_pieces(False)
-        assert store._value("PRAGMA wal_autocheckpoint") == pages
-        store.write_back_in_commits(False)
-        for wanted in (True, False):
-            store.write_back_in_small_pieces(wanted)
-            assert store._value("PRAGMA wal_autocheckpoint") == 0
 
 
 def test_what_cannot_be_written_for_many_at_once_is_not_dropped(
@@ -240,3 +221,23 @@ def test_what_cannot_be_written_for_many_at_once_is_not_dropped(
             EnforceLimit("depot", "user:ops", 100).perform(unit_of(store, 3))
         store.rollback()
         assert dump(store) == before
+
+
+async def test_rule_10c_one_line_tells_of_each_slice(tmp_path: Path, autojump_clock: object) -> None:
+    async def refuse(call: Call) -> Outcome:
+        raise NotConnected("refused")
+
+    retry = RetryPolicy(limit=5, delay_ms=1000, factor=1.0, jitter=0.0)
+    async with world(tmp_path, refuse, retry=retry, concurrency=64) as here:
+        ids = await here.submit(250)
+        await trio.sleep(3.5)
+        here.policy = Policy(retry=RetryPolicy(limit=3))
+        with structlog.testing.capture_logs() as logs:
+            assert await here.ledger.enforce_limit("sys", "user:ops") == 250
+    lines = [line for line in logs if line["event"] == "closed"]
+    assert sum(line["actions"] for line in lines) == 250
+    assert len(lines) <= 4
+    assert {line["first"] for line in lines} < set(ids)
+    assert {(line["system"], line["rules"], line["who"], line["log_level"]) for line in lines} == {
+        ("sys", "10c,9", "user:ops", "info")
+    }

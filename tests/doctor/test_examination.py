@@ -10,7 +10,8 @@ import trio
 from connectord.adapters import Adapter, AdapterSettings, Call, Outcome, Taken
 from connectord.config import load_config
 from connectord.control import results as r
-from connectord.doctor import Subject, database, examine
+from connectord.doctor import database
+from connectord.doctor.examination import Subject, examine
 from connectord.network import SystemNetwork
 from connectord.plugins import PluginSet
 

@@ -39,10 +39,11 @@ STATES = size("STATES", 80)
 SEED = size("SEED", 1)
 ACTIONS = size("ACTIONS", 12)
 
-# the daemon as it is, but for how often it writes the WAL back: with the real 64 MiB it never would in so short a time
+# the daemon as it is, but for how often it writes the WAL back: with the real sizes it never would in so short a time
 OFTEN = """
-from connectord.store import sqlite_connection
-sqlite_connection.CHECKPOINT_PAGES = 60
+from connectord.upkeep import log_watch
+log_watch.LEAST_BOUND = log_watch.MOST_BOUND = 131072
+log_watch.LogWatch.__init__.__kwdefaults__["dose_bytes"] = 32768
 """
 CARELESS = """
 from connectord.store import sqlite_connection
@@ -67,6 +68,7 @@ class Findings:
 
 async def test_no_power_loss_loses_or_corrupts_anything(tmp_path: Path, fake: FakeSystem) -> None:
     calls = await record(tmp_path / "run", fake, OFTEN)
+    assert _times_begun_anew(calls) > 3
     found = await replay(calls, tmp_path, STATES)
     print(
         f"\n{found.states} states after {len(calls)} system calls with {found.promises} promises: "
@@ -113,6 +115,14 @@ async def record(directory: Path, fake: FakeSystem, patch: str) -> list[SystemCa
     finally:
         daemon.kill()
     return [call for output in outputs for call in read_calls(output)]
+
+
+def _times_begun_anew(calls: list[SystemCall]) -> int:
+    """How often the WAL was written from its beginning: all of it had been written back by then."""
+    return sum(
+        call.name == "pwrite64" and (call.arguments[0].path or "").endswith("-wal") and call.arguments[3].text == "0"
+        for call in calls
+    )
 
 
 async def replay(calls: list[SystemCall], tmp_path: Path, wanted: int) -> Findings:

@@ -71,6 +71,6 @@ def make_first(path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sqlite_migrations, "MIGRATIONS", (FIRST,))
-        with closing(sqlite_connection.open_writer(path).conn) as connection:
+        with closing(sqlite_connection.open_writer(path)) as connection:
             for statement in ROWS:
                 connection.execute(statement)

@@ -56,6 +56,7 @@ class Disk:
         self._durable_names: dict[str, File] = {}
         self._entries: list[Entry] = []
         self._directory_is_durable = False
+        self._covered: dict[str, set[int]] = {}
         self.synced = 0
         """How often something was synced."""
 
@@ -73,7 +74,7 @@ class Disk:
             case "ftruncate":
                 return self._truncate(self._file(arguments[0].path), int(arguments[1].text))
             case "fsync" | "fdatasync":
-                return self._sync(arguments[0].path)
+                return self._sync(call)
             case "unlink" | "unlinkat":
                 return self._remove(_last_string(arguments))
             case "link" | "linkat" | "rename" | "renameat" | "renameat2":
@@ -149,7 +150,8 @@ class Disk:
         file.size = size
         return True
 
-    def _sync(self, path: str | None) -> bool:
+    def _sync(self, call: SystemCall) -> bool:
+        path = call.arguments[0].path
         if path is None:
             return False
         place = PurePosixPath(path)
@@ -162,8 +164,14 @@ class Disk:
             file = self._file(path)
             if file is None:
                 return False
-            file.durable = bytearray(_apply(file.durable, file.pending))
-            file.pending.clear()
+            if call.begins:
+                self._covered[call.thread] = set(map(id, file.pending))
+                return False
+            # what another thread wrote while it was under way may not be in it
+            covered = self._covered.pop(call.thread, None)
+            synced = [write for write in file.pending if covered is None or id(write) in covered]
+            file.durable = bytearray(_apply(file.durable, synced))
+            del file.pending[: len(synced)]
         self.synced += 1
         return True
 

@@ -29,12 +29,17 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class SystemCall:
-    """A call that succeeded; ``result`` is what it returned, ``path`` the file behind a returned descriptor."""
+    """A call that succeeded; ``result`` is what it returned, ``path`` the file behind a returned descriptor.
+
+    A sync during which other threads go on has two: the first, with ``begins``, where it begins.
+    """
 
     name: str
     arguments: tuple[Argument, ...]
     result: int
     path: str | None
+    thread: str = ""
+    begins: bool = False
 
 
 def recording(output: Path) -> list[str]:
@@ -57,19 +62,21 @@ def read_calls(output: Path) -> Iterator[SystemCall]:
             text = text.removesuffix("<unfinished ...>").rstrip()
             if text.startswith("send"):
                 # its first byte may be out: what it says has to be true from here on
-                yield from _parse(text + ") = 0")
+                yield from _parse(text + ") = 0", thread)
             else:
                 begun[thread] = text
+                if text.startswith(("fsync", "fdatasync")):
+                    yield from _parse(text + ") = 0", thread, begins=True)
             continue
         if text.startswith("<... "):
             head = begun.pop(thread, None)
             if head is None:
                 continue
             text = head + text.split(" resumed>", 1)[1]
-        yield from _parse(text)
+        yield from _parse(text, thread)
 
 
-def _parse(text: str) -> Iterator[SystemCall]:
+def _parse(text: str, thread: str, *, begins: bool = False) -> Iterator[SystemCall]:
     match = _CALL.fullmatch(text)
     if match is None:
         return
@@ -79,7 +86,7 @@ def _parse(text: str) -> Iterator[SystemCall]:
     found = []
     for data, word, behind, other in _ARGUMENT.findall(arguments):
         found.append(Argument(word or other, _bytes(data) if not word and not other else None, _path(behind)))
-    yield SystemCall(name, tuple(found), int(result), _path(path))
+    yield SystemCall(name, tuple(found), int(result), _path(path), thread, begins)
 
 
 def _bytes(text: str) -> bytes:

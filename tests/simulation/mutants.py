@@ -403,12 +403,12 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "a pause does not survive a restart",
-        (f"{DAEMON}.__init__", "self._paused = self._reader.paused_systems()", "self._paused = {}"),
+        (f"{DAEMON}.__init__", "self._reader.paused_systems()", "{}"),
         seed=59,
     ),
     _mutant(
         "the lane of a removed system goes on",
-        (f"{DAEMON}._end_lane", "self.lanes.pop(name).stop()", "self.lanes.pop(name)"),
+        ("connectord.fleet:Fleet._end", "self.lanes.pop(name).stop()", "self.lanes.pop(name)"),
         seed=29,
     ),
     _mutant(

@@ -151,10 +151,10 @@ def test_a_database_of_before_is_brought_up_to_date(tmp_path: Path, monkeypatch:
     with monkeypatch.context() as patch:
         patch.setattr(sqlite_migrations, "MIGRATIONS", sqlite_migrations.MIGRATIONS[:2])
         database = open_writer(path)
-        database.conn.execute(
+        database.execute(
             "INSERT INTO actions (id, system, state, submitted_at, deadline) VALUES ('old', 'sys', 'waiting', 1, 2)"
         )
-        database.conn.close()
+        database.close()
     store = SqliteWriter(path)
     action = store.load_action("old")
     assert action is not None

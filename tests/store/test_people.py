@@ -113,7 +113,7 @@ def test_actions_that_needed_a_person_before_have_their_time_from_the_history(
     path = tmp_path / "connectord.db"
     with monkeypatch.context() as patch:
         patch.setattr(sqlite_migrations, "MIGRATIONS", ("0001_initial.sql",))
-        sqlite_connection.open_writer(path).conn.close()
+        sqlite_connection.open_writer(path).close()
     with sqlite3.connect(path) as old:
         for action_id, state in (("01", "todo"), ("02", "in_progress"), ("03", "waiting")):
             old.execute(

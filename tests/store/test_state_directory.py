@@ -36,7 +36,7 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
 def test_the_database_is_safe_by_its_settings(tmp_path: Path) -> None:
     database = open_writer(tmp_path / "c.db")
     settings = {
-        name: database.conn.execute(f"PRAGMA {name}").fetchone()[0]
+        name: database.execute(f"PRAGMA {name}").fetchone()[0]
         for name in ("journal_mode", "synchronous", "foreign_keys", "auto_vacuum", "wal_autocheckpoint")
     }
     assert settings == {
@@ -52,7 +52,7 @@ def test_the_database_is_safe_by_its_settings(tmp_path: Path) -> None:
 
 def test_a_newer_database_is_refused_by_name(tmp_path: Path) -> None:
     database = open_writer(tmp_path / "c.db")
-    database.conn.execute(
+    database.execute(
         "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('connectord', '0099_future', 'now')"
     )
     database.close()

@@ -128,16 +128,15 @@ def migrate(plan: bool, no_backup: bool, config_file: Path | None, state_directo
         directory = _directory(config_file, state_directory)
         path = directory / DATABASE_NAME
         _require(path)
-        database = open_reader(path)
-        with closing(database.conn):
-            found = plan_migration(database, path)
+        with closing(open_reader(path)) as connection:
+            found = plan_migration(connection, path)
         click.echo(_plan_text(found))
         if not found.pending:
             return
         if plan:
             sys.exit(0 if found.backup_fits else EXIT_FAILURE)
         with hold_state_directory(directory):
-            open_writer(path, keep_backup=not no_backup).conn.close()
+            open_writer(path, keep_backup=not no_backup).close()
         click.echo("done")
 
 
@@ -162,7 +161,7 @@ def vacuum(config_file: Path | None, state_directory: Path | None) -> None:
         _require(path)
         with hold_state_directory(directory):
             before = path.stat().st_size
-            with closing(open_writer(path).conn) as connection, translate_errors():
+            with closing(open_writer(path)) as connection, translate_errors():
                 connection.execute("VACUUM")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         click.echo(f"{path}: {_size_text(before)} before, {_size_text(path.stat().st_size)} now")

@@ -11,7 +11,7 @@ import trio
 from connectord.clock import SystemClock
 from connectord.config import find_config, load_config
 from connectord.control import results as r
-from connectord.doctor import Subject, examine
+from connectord.doctor.examination import Subject, examine
 from connectord.doctor.findings import diagnosis, error, fine, warning
 from connectord.errors import ConfigurationRefused
 from connectord.network import SystemNetwork

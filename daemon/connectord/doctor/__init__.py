@@ -3,8 +3,3 @@
 Each check is a function of its own that looks and changes nothing. The daemon runs them, for only it knows what is in
 force; without a daemon the command runs those that a configuration file is enough for.
 """
-
-from connectord.doctor.examination import Running, Subject, examine
-from connectord.doctor.machine import Moment
-
-__all__ = ["Moment", "Running", "Subject", "examine"]

@@ -6,17 +6,15 @@ grow with the load.
 
 from __future__ import annotations
 
-import logging
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from operator import attrgetter
 from typing import Any, cast
 
 import structlog
 import trio
-from structlog.typing import FilteringBoundLogger
 
 from connectord.callers import Caller, Role
 from connectord.clock import LONGEST_SLEEP_SECONDS, STEP_BACK_MS, Alarm, Clock, ClockWatch
@@ -24,7 +22,9 @@ from connectord.errors import Overloaded, RequestError, StoreError, StoreFailed,
 from connectord.ledger import asking
 from connectord.ledger import operations as op
 from connectord.ledger.ids import IdSource
-from connectord.ledger.limiting import FIRST_SLICE, LARGEST_SLICE, EnforceLimit, WriteBackPieces
+from connectord.ledger.limiting import FIRST_SLICE, LARGEST_SLICE, EnforceLimit
+from connectord.ledger.log_growth import LogGrowth
+from connectord.ledger.log_lines import log_history
 from connectord.ledger.masking import Mask, masked
 from connectord.ledger.pace import Pace
 from connectord.ledger.policies import PolicyBook
@@ -37,14 +37,13 @@ from connectord.lifecycle.action import Action, State
 from connectord.lifecycle.events import Event
 from connectord.lifecycle.transitions import Transition
 from connectord.measures import LedgerMeasures
-from connectord.store.base import Executor, HistoryRow, WriteStore
+from connectord.store.base import Executor, WriteStore
 
 BATCH_LIMIT = 256
 QUEUE_LIMIT = 4096
 STORE_FULL_PAUSE_SECONDS = 1.0
 
 _change_key = attrgetter("system", "event", "to_state")
-_WORTH_TELLING = {State.TODO.value, State.IN_PROGRESS.value, State.CLOSED.value}
 
 log = structlog.get_logger()
 
@@ -110,6 +109,7 @@ class Ledger:
         self._ids = IdSource(rng, store.last_id())
         self._policies = policies
         self._last_seq = store.last_seq()
+        self._written = store.written()
         self._send, self._receive = trio.open_memory_channel[_Request](QUEUE_LIMIT)
         self._clock_watch = ClockWatch(clock)
         self._clock_went_back = trio.Event()
@@ -123,6 +123,7 @@ class Ledger:
         """How many actions of (system, state) there are, for the live states; read once, then kept by commits."""
         self.undelivered, self.undelivered_since = store.undelivered()
         """How many notifications wait to be delivered, and since when the oldest does; kept as the counts are."""
+        self.log_growth = LogGrowth(self._written)
         self._waiting_for_room = 0
         self.commits = 0
         """Commits that changed an action."""
@@ -201,6 +202,7 @@ class Ledger:
         if self.full_since is not None:
             log.info("store takes again", full_seconds=round((self._clock.now_ms() - self.full_since) / 1000, 3))
             self.full_since = None
+        self.log_growth.note(self._written)
         if consequences.history:
             self.commits += 1
         self._tell(consequences)
@@ -230,6 +232,10 @@ class Ledger:
             last_seq=self._last_seq,
         )
         outcomes: list[tuple[Any, Exception | None]] = []
+        if self.log_growth.rest_wanted:
+            self.log_growth.rest_wanted = False
+            with suppress(StoreFull):  # there may be room for this batch all the same
+                store.write_back_rest()
         store.begin()
         try:
             unit.load_ahead({each.operation.action_id for each in batch if isinstance(each.operation, op.Apply)})
@@ -244,6 +250,7 @@ class Ledger:
             store.rollback()
             raise
         self._last_seq = unit.last_seq
+        self._written = store.written()
         return outcomes, unit.consequences
 
     def _tell(self, told: Consequences) -> None:
@@ -272,10 +279,7 @@ class Ledger:
             measures.time(measures.response_seconds, system, milliseconds)
         for system, milliseconds in told.closed:
             measures.time(measures.life_seconds, system, milliseconds)
-        logger = log.bind()  # once: a lazy one binds for every line, whether it is wanted or not
-        if logger.is_enabled_for(logging.INFO):
-            for row in told.history:
-                _log_change(logger, row)
+        log_history(told.history)
 
     # -- asking
 
@@ -429,16 +433,12 @@ class Ledger:
         touched = 0
         while True:
             done = cast("op.Slice", await self.insist(EnforceLimit(system, who, pace.size, self._clock)))
-            if done.more and not touched:
-                await self.insist(WriteBackPieces(small=True))
             touched += done.touched
             if not done.more:
                 break
             pace.adapt(done.took_ms)
             # what came meanwhile has the writer before the next slice
             await self.insist(op.Answer())
-        if touched > done.touched:
-            await self.insist(WriteBackPieces(small=False))
         return touched
 
     async def _in_slices(self, operation: op.Operation) -> int:
@@ -486,18 +486,3 @@ class Ledger:
             while after is not None:
                 after = cast("str | None", await self.insist(op.ShortenWaits(state, after)))
         await self._hasten(self.insist)
-
-
-def _log_change(logger: FilteringBoundLogger, row: HistoryRow) -> None:
-    # what people may be asked about is told at INFO; the steps on the way there only to who wants them
-    say = logger.info if row.to_state in _WORTH_TELLING else logger.debug
-    say(
-        row.to_state,
-        action=row.action_id,
-        system=row.system,
-        attempt=row.attempt,
-        case=row.case_id,
-        why=row.why,
-        rules=row.rules,
-        who=row.who,
-    )

@@ -52,16 +52,6 @@ class EnforceLimit:
         return Slice(len(found), len(found) == self.limit, took_ms=took)
 
 
-@dataclass(frozen=True, slots=True)
-class WriteBackPieces:
-    """Write the log back in small pieces, or as usual: many slices fill it, and a large piece holds up a commit."""
-
-    small: bool
-
-    def perform(self, unit: Unit) -> None:
-        unit.store.write_back_in_small_pieces(self.small)
-
-
 def _write(unit: Unit, decision: Decision, actions: Sequence[AlikeAction], who: str) -> None:
     # what the store found over the limit is closed by rule 10c: there is a change, its history and somebody to tell
     system, before, after = actions[0].system, decision.row.state.value, decision.row.to

@@ -55,13 +55,3 @@ class GiveBack:
         begun = self.clock.now_ms()
         free = unit.store.give_back(self.pages)
         return Took(self.clock.now_ms() - begun, free)
-
-
-@dataclass(frozen=True, slots=True)
-class WriteBack:
-    """Who writes the log back when it is long: the writer itself, within a commit, or somebody else beside it."""
-
-    by_writer: bool
-
-    def perform(self, unit: Unit) -> None:
-        unit.store.write_back_in_commits(self.by_writer)

@@ -81,10 +81,13 @@ class LogChannel:
 
     at_once = 1
 
+    def __init__(self) -> None:
+        self._logger = log.bind()  # once: a lazy one binds for every line
+
     async def deliver(self, item: OutboxItem) -> None:
-        row = item.row
+        row, logger = item.row, self._logger
         await trio.lowlevel.checkpoint()
-        log.info("owner notified", action=row.action_id, owner=row.owner, case=row.case_id, text=row.text)
+        logger.info("owner notified", action=row.action_id, owner=row.owner, case=row.case_id, text=row.text)
 
 
 class WebhookChannel:

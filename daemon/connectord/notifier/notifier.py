@@ -182,10 +182,11 @@ class Notifier:
                 yield LogChannel()
 
     async def _deliver_from(self, queue: deque[OutboxItem], channel: Channel, until: float) -> None:
+        logger = log.bind()  # once: a lazy one binds for every line
         while queue and not self._trouble and not self._stopping and trio.current_time() < until:
             item = queue.popleft()
             if item.row.owner is None:
-                log.warning(NOBODY, action=item.row.action_id, text=item.row.text)
+                logger.warning(NOBODY, action=item.row.action_id, text=item.row.text)
                 self._reports.append(DeliveryReport(item.seq, done=True, error=NOBODY))
                 continue
             try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from connectord.errors import BackupFailed
 from connectord.store.sqlite_backup import check_database, copy_database, own_as, put_in_place, sync
 from connectord.store.sqlite_connection import open_reader
-from connectord.store.sqlite_migrations import plan_migration
+from connectord.store.sqlite_migrations import has_table, plan_migration
 from connectord.store.state_directory import DATABASE_NAME, RESTORING_NAME, TOKEN_KEY_NAME
 
 _KEY_BYTES = 32
@@ -52,11 +52,10 @@ def look_into(backup: Path, now: int) -> BackupContents:
         raise BackupFailed(f"there is no file {backup}")
     _check_key(key_beside(backup))
     check_database(backup, thorough=True)
-    database = open_reader(backup.absolute())
-    with closing(database.conn) as connection:
-        if "actions" not in database.table_names():
+    with closing(open_reader(backup.absolute())) as connection:
+        if not has_table(connection, "actions"):
             raise BackupFailed(f"{backup} is a database, but not connectord's: it has no actions")
-        plan = plan_migration(database, backup.absolute())
+        plan = plan_migration(connection, backup.absolute())
 
         def value(sql: str, *args: int) -> int:
             return int(connection.execute(sql, args).fetchone()[0] or 0)

@@ -5,16 +5,11 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from sqlite_utils import Database
-
 from connectord.errors import StateDirectoryUnusable, StoreError, StoreFailed, StoreFull
 from connectord.store.sqlite_migrations import migrate
 
 CHECKPOINT_PAGES = 16_000
-"""The WAL is written back at about 64 MiB: seldom enough to be cheap, often enough to stay bounded."""
-
-SMALL_CHECKPOINT_PAGES = 2_000
-"""The same, about 8 MiB, during work that fills the WAL by itself: writing back 64 MiB holds up a commit for long."""
+"""Where nobody writes the WAL back beside the writer, the writer does so at about 64 MiB, within a commit."""
 
 # Transient: there is no room, or somebody holds the database. Everything else may mean that what the disk holds
 # is no longer what we think.
@@ -47,7 +42,7 @@ def translated(error: sqlite3.Error) -> StoreError:
     return StoreFailed(f"the store failed: {error}")
 
 
-def open_writer(path: Path, *, keep_backup: bool = True) -> Database:
+def open_writer(path: Path, *, keep_backup: bool = True) -> sqlite3.Connection:
     """Open, or create, the database for the one writer, and bring its schema up to date.
 
     What was there before a migration is kept beside it, in ``backups``; ``keep_backup`` false leaves that out.
@@ -56,16 +51,16 @@ def open_writer(path: Path, *, keep_backup: bool = True) -> Database:
     it cannot be opened or is no database, or where there is no room for the backup.
     """
     try:
-        database = prepare_writer(_connect(str(path)), path if keep_backup else None)
+        connection = prepare_writer(_connect(str(path)), path if keep_backup else None)
     except sqlite3.Error as error:
         raise StateDirectoryUnusable(
             f"the database {path} cannot be opened: {error}; check its permissions, or restore a backup"
         ) from error
     path.chmod(0o600)
-    return database
+    return connection
 
 
-def prepare_writer(connection: sqlite3.Connection, path: Path | None = None) -> Database:
+def prepare_writer(connection: sqlite3.Connection, path: Path | None = None) -> sqlite3.Connection:
     """Make a connection the one writer's: how it commits, and the schema up to date.
 
     What was there before a migration is kept beside ``path``, where one is given.
@@ -77,18 +72,17 @@ def prepare_writer(connection: sqlite3.Connection, path: Path | None = None) -> 
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     connection.execute("PRAGMA journal_size_limit = 67108864")
     connection.execute("PRAGMA cache_size = -16384")
-    database = Database(connection, execute_plugins=False)
-    migrate(database, path)
-    return database
+    migrate(connection, path)
+    return connection
 
 
-def open_reader(path: Path) -> Database:
+def open_reader(path: Path) -> sqlite3.Connection:
     """Open the database for reading only; what is committed is seen at once."""
     with translate_errors():
         connection = _connect(f"file:{path}?mode=ro", uri=True)
         connection.execute("PRAGMA query_only = ON")
         connection.execute("PRAGMA cache_size = -4096")
-        return Database(connection, execute_plugins=False)
+        return connection
 
 
 def open_checkpointer(path: Path) -> sqlite3.Connection:

@@ -9,15 +9,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import connectord_schema
-from sqlite_utils import Database, Migrations
 
 from connectord import __version__
 from connectord.errors import BackupFailed, StateDirectoryUnusable, StoreTooNew
 from connectord.store.sqlite_backup import copy_database, own_as
 
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
 MIGRATION_SET = "connectord"
+_TABLE = "_sqlite_migrations"
 MIGRATIONS = (
     "0001_initial.sql",
     "0002_people.sql",
@@ -59,12 +63,11 @@ class MigrationPlan:
         return self.free_bytes >= 2 * self.backup_bytes
 
 
-def plan_migration(database: Database, path: Path) -> MigrationPlan:
+def plan_migration(connection: sqlite3.Connection, path: Path) -> MigrationPlan:
     """What :func:`migrate` would do to the database at ``path``. Raises :class:`StoreTooNew`."""
-    applied, missing = _look(database)
-    tables = set(database.table_names())
-    rows = {name: database.table(name).count for name in _COUNTED if missing and name in tables}
-    size = _size(database)
+    applied, missing = _look(connection)
+    rows = {name: _count(connection, name) for name in _COUNTED if missing and has_table(connection, name)}
+    size = _size(connection)
     return MigrationPlan(
         applied=applied,
         pending=tuple((_stem(name), _purpose(name)) for name in missing),
@@ -75,24 +78,27 @@ def plan_migration(database: Database, path: Path) -> MigrationPlan:
     )
 
 
-def migrate(database: Database, path: Path | None) -> tuple[str, ...]:
+def migrate(connection: sqlite3.Connection, path: Path | None) -> tuple[str, ...]:
     """Apply every migration that is missing, all of them in one transaction; which ones those were.
 
     Where the database at ``path`` has one already, it is copied first; with None it is not.
     Raises :class:`StoreTooNew`, and :class:`StateDirectoryUnusable` where the backup cannot be made.
     """
-    applied, missing = _look(database)
+    applied, missing = _look(connection)
     if not missing:
         return ()
     if applied and path is not None:
-        _keep_backup(database, path, applied)
+        _keep_backup(connection, path, applied)
+    from sqlite_utils import Database, Migrations  # nearly no start has a use for it
+
+    database = Database(connection, execute_plugins=False)
     migrations = Migrations(MIGRATION_SET)
     for name in MIGRATIONS:
         migrations(name=name)(_Script(name))
     with database.atomic():
         migrations.apply(database)
-        if "migrated_by" in database.table_names():
-            database.conn.executemany(
+        if has_table(connection, "migrated_by"):
+            connection.executemany(
                 "INSERT INTO migrated_by (migration, connectord) VALUES (?, ?)",
                 [(name, __version__) for name in missing],
             )
@@ -105,13 +111,17 @@ def backup_name(applied: Sequence[str], seconds: float) -> str:
     return f"before-{number}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(seconds))}.db"
 
 
-def _look(database: Database) -> tuple[tuple[str, ...], list[str]]:
+def _look(connection: sqlite3.Connection) -> tuple[tuple[str, ...], list[str]]:
     """The migrations that were applied, and those that are missing. Raises :class:`StoreTooNew`."""
-    applied = tuple(each.name for each in Migrations(MIGRATION_SET).applied(database))
+    applied: tuple[str, ...] = ()
+    if has_table(connection, _TABLE):
+        # as sqlite_utils.Migrations writes it
+        found = f"SELECT name FROM {_TABLE} WHERE migration_set = ? ORDER BY rowid"  # noqa: S608
+        applied = tuple(row[0] for row in connection.execute(found, (MIGRATION_SET,)))
     unknown = [name for name in applied if name not in MIGRATIONS]
     if unknown:
         raise StoreTooNew(
-            f"the database was written by {_daemon_of(database, unknown)} (it has {', '.join(map(_stem, unknown))}), "
+            f"the database was written by {_daemon_of(connection, unknown)} (it has {', '.join(map(_stem, unknown))}), "
             f"and this is connectord {__version__}, which knows the schema up to {_stem(MIGRATIONS[-1])}; "
             "install that version again, or restore a backup made before it: the state directory's "
             f"{BACKUPS_NAME}/ has one of before the upgrade"
@@ -119,17 +129,27 @@ def _look(database: Database) -> tuple[tuple[str, ...], list[str]]:
     return applied, [name for name in MIGRATIONS if name not in applied]
 
 
-def _daemon_of(database: Database, unknown: Sequence[str]) -> str:
+def has_table(connection: sqlite3.Connection, name: str) -> bool:
+    """Whether the database has such a table."""
+    found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,))
+    return found.fetchone() is not None
+
+
+def _count(connection: sqlite3.Connection, table: str) -> int:
+    return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
+
+
+def _daemon_of(connection: sqlite3.Connection, unknown: Sequence[str]) -> str:
     versions = []
-    if "migrated_by" in database.table_names():
-        found = dict(database.conn.execute("SELECT migration, connectord FROM migrated_by").fetchall())
+    if has_table(connection, "migrated_by"):
+        found = dict(connection.execute("SELECT migration, connectord FROM migrated_by").fetchall())
         versions = sorted({found[name] for name in unknown if name in found})
     return f"connectord {' and '.join(versions)}" if versions else "a newer connectord"
 
 
-def _keep_backup(database: Database, path: Path, applied: Sequence[str]) -> None:
+def _keep_backup(connection: sqlite3.Connection, path: Path, applied: Sequence[str]) -> None:
     directory = path.parent / BACKUPS_NAME
-    needed, free = _size(database), shutil.disk_usage(path.parent).free
+    needed, free = _size(connection), shutil.disk_usage(path.parent).free
     if free < 2 * needed:
         raise StateDirectoryUnusable(
             f"the database {path} has to be brought up to date, and the disk has no room for a backup before that: "
@@ -147,9 +167,9 @@ def _keep_backup(database: Database, path: Path, applied: Sequence[str]) -> None
         raise StateDirectoryUnusable(f"the backup before the migration failed: {error}") from error
 
 
-def _size(database: Database) -> int:
+def _size(connection: sqlite3.Connection) -> int:
     pages, free, size = (
-        database.conn.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
     )
     return int((pages - free) * size)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlite_utils import Database
 
 from connectord.errors import StoreFailed
 from connectord.lifecycle.action import Action, State
@@ -139,13 +139,13 @@ class SqliteReader:
     def __init__(
         self,
         path: Path,
-        open_database: Callable[[Path], Database] = open_reader,
+        open_database: Callable[[Path], sqlite3.Connection] = open_reader,
         sizes: Callable[[Path], tuple[int, int, int]] = sizes_on_disk,
     ) -> None:
         """``sizes`` gives the bytes of the database, of its log, and what is free beside them."""
         self._path = path
         self._sizes = sizes
-        self._connection = open_database(path).conn
+        self._connection = open_database(path)
 
     def record(self, action_id: str) -> ActionRecord | None:
         rows = self._all(f"{_RECORD} WHERE a.id = ?", action_id)

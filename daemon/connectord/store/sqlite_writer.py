@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlite_utils import Database
 
 from connectord.lifecycle.action import Action, changed_fields
 from connectord.lifecycle.alike import AlikeAction
@@ -28,7 +28,7 @@ from connectord.store.base import (
     WriteSet,
 )
 from connectord.store.sqlite_alike import change_alike, over_limit
-from connectord.store.sqlite_connection import CHECKPOINT_PAGES, SMALL_CHECKPOINT_PAGES, open_writer, translate_errors
+from connectord.store.sqlite_connection import open_writer, translate_errors
 from connectord.store.sqlite_pages import LIVE_STATES, LIVE_SYSTEMS, live_page
 from connectord.store.sqlite_pruning import prune
 from connectord.store.sqlite_rows import (
@@ -166,9 +166,9 @@ _LIVE_COUNTS = (
 class SqliteWriter:
     """A :class:`connectord.store.base.WriteStore` on one SQLite connection."""
 
-    def __init__(self, path: Path, open_database: Callable[[Path], Database] = open_writer) -> None:
-        self._database = open_database(path)
-        self._connection = self._database.conn
+    def __init__(self, path: Path, open_database: Callable[[Path], sqlite3.Connection] = open_writer) -> None:
+        self._connection = open_database(path)
+        self._pages_moved = 0
 
     # -- transactions
 
@@ -451,16 +451,18 @@ class SqliteWriter:
         # it yields at every page, without a column, and the module takes that for its end
         for _ in range(pages):
             self._run("PRAGMA incremental_vacuum(1)")
+        self._pages_moved += pages
         return (self._value("PRAGMA freelist_count") or 0) * (self._value("PRAGMA page_size") or 0)
 
-    def write_back_in_commits(self, wanted: bool) -> None:
-        self._all(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES if wanted else 0:d}")
+    def written(self) -> int:
+        return self._connection.total_changes + self._pages_moved
 
-    def write_back_in_small_pieces(self, wanted: bool) -> None:
-        # where somebody else writes the log back, that stays so
-        old, new = (CHECKPOINT_PAGES, SMALL_CHECKPOINT_PAGES) if wanted else (SMALL_CHECKPOINT_PAGES, CHECKPOINT_PAGES)
-        if self._value("PRAGMA wal_autocheckpoint") == old:
-            self._all(f"PRAGMA wal_autocheckpoint = {new:d}")
+    def leave_log_to_another(self, log_bytes: int) -> None:
+        self._all("PRAGMA wal_autocheckpoint = 0")
+        self._all(f"PRAGMA journal_size_limit = {log_bytes:d}")
+
+    def write_back_rest(self) -> None:
+        self._all("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
         self._connection.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectord.upkeep.log_watch import LogWatch
+from connectord.upkeep.log_watch import LogWatch, bound_of
 from connectord.upkeep.retention import Retention, Run, prunable
 
-__all__ = ["LogWatch", "Retention", "Run", "prunable"]
+__all__ = ["LogWatch", "Retention", "Run", "bound_of", "prunable"]

@@ -11,8 +11,9 @@ import pytest
 import trio
 from connectord.adapters import Delivery, NotConnected, NotFound, Progress, Rejected, Response, Succeeded
 from connectord_sftp.adapter import SftpAdapter
+from connectord_sftp.answers import StatusError
 from connectord_sftp.failures import status_words
-from connectord_sftp.session import Session, StatusError
+from connectord_sftp.session import Session
 from helpers.calls import make_call
 from helpers.sshd import Sshd
 from paramiko.sftp import SFTP_PERMISSION_DENIED

@@ -10,15 +10,15 @@ import re
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
 
 import trio
-from sqlite_utils import Database
 
 from connectord.errors import StateDirectoryUnusable
 from connectord.store.sqlite_connection import prepare_writer, translate_errors
+from connectord.store.sqlite_log import LogWriter
 from connectord.testing.simulation.database import give_back, take_database
 
 IMAGES_KEPT = 8
@@ -72,10 +72,10 @@ class Disk:
         self._images: list[sqlite3.Connection] = []
         self._changes = self.connection.total_changes
 
-    def open_writer(self, is_off: Callable[[], bool]) -> Callable[[Path], Database]:
+    def open_writer(self, is_off: Callable[[], bool]) -> Callable[[Path], sqlite3.Connection]:
         """What the store opens its writer with; ``is_off`` says whether the machine it runs on is."""
 
-        def open_database(path: Path) -> Database:
+        def open_database(path: Path) -> sqlite3.Connection:
             try:
                 return prepare_writer(cast("sqlite3.Connection", DiskConnection(self, is_off, writes=True)))
             except sqlite3.Error as error:
@@ -83,15 +83,22 @@ class Disk:
 
         return open_database
 
-    def open_reader(self, is_off: Callable[[], bool]) -> Callable[[Path], Database]:
+    def open_reader(self, is_off: Callable[[], bool]) -> Callable[[Path], sqlite3.Connection]:
         """As :meth:`open_writer`, for reading."""
 
-        def open_database(path: Path) -> Database:
+        def open_database(path: Path) -> sqlite3.Connection:
             with translate_errors():
-                connection = cast("sqlite3.Connection", DiskConnection(self, is_off, writes=False))
-                return Database(connection, execute_plugins=False)
+                return cast("sqlite3.Connection", DiskConnection(self, is_off, writes=False))
 
         return open_database
+
+    def open_log(self, is_off: Callable[[], bool]) -> Callable[[Path], LogWriter]:
+        """As :meth:`open_writer`, for writing the log back: here there is none, but it can fail."""
+
+        def connect(path: Path) -> sqlite3.Connection:
+            return cast("sqlite3.Connection", DiskConnection(self, is_off, writes=False))
+
+        return partial(LogWriter, connect=connect)
 
     def lose_power(self) -> None:
         """What was not committed is gone; where the store does not wait for the disk, so may be what was."""

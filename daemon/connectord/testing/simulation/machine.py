@@ -135,6 +135,7 @@ class Machine:
             open_reader=partial(
                 SqliteReader, open_database=disk.open_reader(lambda: self.is_off), sizes=lambda path: SIZES
             ),
+            open_log=disk.open_log(lambda: self.is_off),
             open_key=self._open_key,
             load_config=world.configuration.load,
             entrances=simulated_entrances(self.callbacks, self.control),

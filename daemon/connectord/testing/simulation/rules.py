@@ -192,7 +192,9 @@ class Rules:
         if row.event == "AttemptStarted" and was.due_at is not None and row.at < was.due_at:
             self._blame("rule 13: not before it is due", f"{words}: {was.due_at - row.at} ms early")
         if row.event == "RetryRequested":
-            if action.scheduled_at != was.scheduled_at:
+            # after the clock went back, the same commit may bring the schedule nearer
+            nearer = self.clock_went_back and (action.scheduled_at or 0) < (was.scheduled_at or 0)
+            if action.scheduled_at != was.scheduled_at and not nearer:
                 self._blame("rule 13: a manual retry leaves the schedule", f"{words}: {action.scheduled_at}")
             if (action.due_at or 0) > row.at:
                 self._blame("rule 8: a manual retry runs now", f"{words}: in {(action.due_at or 0) - row.at} ms")

@@ -13,7 +13,7 @@ LiteralUrl: TypeAlias = Annotated[str, pydantic.AfterValidator(check_url)]
 
 
 class _Table(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 def _no_colon(name: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
-from typing import Any
-
-import cel
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from connectord_http.documents import one_line
 from connectord_http.expressions import MappingFailed
+
+if TYPE_CHECKING:
+    import cel
 
 _LONGEST = 4_096
 _BOUND = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(\s*([A-Za-z_]\w*)\s*,", re.ASCII)
@@ -29,6 +30,8 @@ def check_condition(text: str, variables: Collection[str]) -> str:
     """``text`` itself, if it is CEL that uses no other ``variables``. Raises :class:`ValueError`."""
     if len(text) > _LONGEST:
         raise ValueError(f"must have at most {_LONGEST} characters")
+    import cel  # a seventh of a start, which few configurations have a use for
+
     try:
         program = cel.compile(text)
     except Exception as error:  # noqa: BLE001 - the library names no error of its own
@@ -46,7 +49,8 @@ class Conditions:
     """Conditions of which the first that holds counts, in the order given; None stands for one that was not set."""
 
     def __init__(self, conditions: Mapping[str, str | None]) -> None:
-        self._programs = [(name, cel.compile(text)) for name, text in conditions.items() if text is not None]
+        wanted = [(name, text) for name, text in conditions.items() if text is not None]
+        self._programs = _compiled(wanted) if wanted else []
         self._variables = {name for _, program in self._programs for name in program.variables()}
 
     def __bool__(self) -> bool:
@@ -57,6 +61,8 @@ class Conditions:
 
         Raises :class:`MappingFailed` if one that comes before it cannot be evaluated, or is neither true nor false.
         """
+        if self._programs:
+            import cel
         context: cel.Context | None = None
         for name, program in self._programs:
             try:
@@ -73,6 +79,12 @@ class Conditions:
             if holds:
                 return name
         return None
+
+
+def _compiled(conditions: Sequence[tuple[str, str]]) -> list[tuple[str, cel.Program]]:
+    import cel
+
+    return [(name, cel.compile(text)) for name, text in conditions]
 
 
 def _parse_error(text: str) -> str:

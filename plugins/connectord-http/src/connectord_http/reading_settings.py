@@ -24,7 +24,7 @@ CallbackCondition: TypeAlias = Annotated[str, pydantic.AfterValidator(_callback_
 
 
 class _Table(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 class ResponseSettings(_Table):

@@ -50,7 +50,7 @@ WebhookSecret: TypeAlias = Annotated[pydantic.SecretStr, pydantic.AfterValidator
 class WebhookSettings(pydantic.BaseModel):
     """``webhooks``: Standard Webhooks. While a secret is replaced, the old and the new one stand here together."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     sign_with: list[WebhookSecret] = pydantic.Field(default_factory=list)
     """Requests for actions are signed with each of these."""

@@ -27,7 +27,7 @@ CALLBACK_ROOTS = ("headers", "body")
 class Expression(pydantic.BaseModel):
     """``{ expr = "..." }``: JMESPath over the document at hand."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, defer_build=True)
     roots: ClassVar[tuple[str, ...]]
 
     expr: str

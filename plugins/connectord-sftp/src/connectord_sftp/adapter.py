@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import trio
 from connectord.adapters import (
@@ -22,7 +24,7 @@ from connectord.adapters import (
     Unclear,
 )
 
-from connectord_sftp.connection import Connection, ConnectionLost, connect
+from connectord_sftp.answers import ConnectionLost, StatusError, Truncated
 from connectord_sftp.contents import ContentRefused, render
 from connectord_sftp.failures import REFUSED_NAME, status_words
 from connectord_sftp.handover import HandOver, Place, Standing, look_for
@@ -30,8 +32,10 @@ from connectord_sftp.inbox import Inbox
 from connectord_sftp.names import NameRefused
 from connectord_sftp.pool import Pool
 from connectord_sftp.replies import Unreadable
-from connectord_sftp.session import StatusError, Truncated
 from connectord_sftp.settings import SftpSettings
+
+if TYPE_CHECKING:
+    from connectord_sftp.connection import Connection
 
 
 class SftpAdapter(Adapter):
@@ -52,6 +56,8 @@ class SftpAdapter(Adapter):
             self._inbox = Inbox(settings.response, context.system, self._pool.run)
 
     async def open(self) -> None:
+        # paramiko: long enough to hold up the event loop, and every start of a daemon that does without this adapter
+        await trio.to_thread.run_sync(import_module, "connectord_sftp.connection")
         # what it logs is in our own messages; without a handler it would go to standard error
         logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
@@ -129,6 +135,8 @@ class SftpAdapter(Adapter):
             raise NotConnected(f"{wrong[0]} is not a directory")
 
     async def _connect(self) -> Connection:
+        from connectord_sftp.connection import connect
+
         return await connect(self.settings, self._threads)
 
 

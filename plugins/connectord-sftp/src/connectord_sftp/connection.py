@@ -11,18 +11,15 @@ import paramiko
 import trio
 from connectord.adapters import NotConnected
 
+from connectord_sftp.answers import ConnectionLost, StatusError, Truncated
 from connectord_sftp.failures import describe, os_words
 from connectord_sftp.keys import KeyUnusable, Trusted, read_known_hosts, read_private_key
-from connectord_sftp.session import Session, StatusError, Truncated
+from connectord_sftp.session import Session
 from connectord_sftp.settings import SftpSettings
 from connectord_sftp.threads import run_stoppable
 
 T = TypeVar("T")
 _END_SECONDS = 10.0
-
-
-class ConnectionLost(Exception):
-    """The connection broke, or was given up because the server took too long; the message says which."""
 
 
 class Connection:

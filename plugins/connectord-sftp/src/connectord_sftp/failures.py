@@ -5,22 +5,26 @@ from __future__ import annotations
 import os
 import socket
 
-import paramiko
-from paramiko.sftp import SFTP_BAD_MESSAGE, SFTP_FAILURE, SFTP_NO_SUCH_FILE, SFTP_OP_UNSUPPORTED, SFTP_PERMISSION_DENIED
-
-from connectord_sftp.session import StatusError
+from connectord_sftp.answers import (
+    BAD_MESSAGE,
+    FAILURE,
+    NO_SUCH_FILE,
+    OP_UNSUPPORTED,
+    PERMISSION_DENIED,
+    StatusError,
+)
 
 _NO_SPACE, _QUOTA, _INVALID_NAME = 14, 15, 20  # of later versions of the protocol, which some servers use all the same
 _WORDS = {
-    SFTP_NO_SUCH_FILE: "no such file or directory",
-    SFTP_PERMISSION_DENIED: "permission denied",
-    SFTP_BAD_MESSAGE: "the name is refused",
-    SFTP_OP_UNSUPPORTED: "the server cannot do this",
+    NO_SUCH_FILE: "no such file or directory",
+    PERMISSION_DENIED: "permission denied",
+    BAD_MESSAGE: "the name is refused",
+    OP_UNSUPPORTED: "the server cannot do this",
     _NO_SPACE: "no space left",
     _QUOTA: "quota exceeded",
     _INVALID_NAME: "the name is refused",
 }
-REFUSED_NAME = frozenset({SFTP_BAD_MESSAGE, _INVALID_NAME})
+REFUSED_NAME = frozenset({BAD_MESSAGE, _INVALID_NAME})
 """The status codes that say that a file may not have such a name."""
 
 _LONGEST = 300
@@ -31,7 +35,7 @@ def status_words(error: StatusError) -> str:
     words = _WORDS.get(error.code)
     if words is None:
         words = f"the server says {one_line(error.said) or f'status {error.code}'!r}"
-        if error.code == SFTP_FAILURE:
+        if error.code == FAILURE:
             # the third version of the protocol has one code for all of this
             words += "; it may be out of space, or over a quota"
     return f"{error.path}: {words}" if error.path else words
@@ -39,6 +43,8 @@ def status_words(error: StatusError) -> str:
 
 def describe(error: BaseException) -> str:
     """Why a connection failed or broke."""
+    import paramiko
+
     match error:
         case StatusError():
             return status_words(error)

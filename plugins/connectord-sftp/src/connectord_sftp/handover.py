@@ -5,12 +5,16 @@ from __future__ import annotations
 import enum
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from connectord.adapters import Call
 
+from connectord_sftp.answers import StatusError, Truncated
 from connectord_sftp.names import join, temporary_name
-from connectord_sftp.session import Session, StatusError, Truncated
 from connectord_sftp.settings import SftpSettings
+
+if TYPE_CHECKING:
+    from connectord_sftp.session import Session
 
 _EARLIER_ATTEMPTS = 20
 """How many earlier attempts' temporary files are looked after."""

@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import structlog
 import trio
 from connectord.adapters import Call, Deliver, NotFound, Progress, Rejected, Response
 
+from connectord_sftp.answers import StatusError, Version
 from connectord_sftp.names import join
 from connectord_sftp.replies import Unreadable, Versions, read_reply
-from connectord_sftp.session import Session, StatusError, Version
 from connectord_sftp.settings import MARKER, ResponseFiles
+
+if TYPE_CHECKING:
+    from connectord_sftp.session import Session
 
 T = TypeVar("T")
 

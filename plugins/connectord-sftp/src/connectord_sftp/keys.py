@@ -9,7 +9,7 @@ from pathlib import Path
 import paramiko
 from paramiko.hostkeys import HostKeyEntry
 
-SSH_PORT = 22
+from connectord_sftp.settings import SSH_PORT
 
 _KINDS = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 _RSA = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from connectord_sftp.connection import Connection
-from connectord_sftp.session import Session, StatusError, Truncated
+from connectord_sftp.answers import StatusError, Truncated
+
+if TYPE_CHECKING:
+    from connectord_sftp.connection import Connection
+    from connectord_sftp.session import Session
 
 T = TypeVar("T")
 

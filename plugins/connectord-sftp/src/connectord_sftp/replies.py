@@ -8,7 +8,7 @@ import msgspec
 from connectord.adapters import InvalidCallback, Response, response_from
 from connectord.responses import read_response
 
-from connectord_sftp.session import Version
+from connectord_sftp.answers import Version
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MOST_REMEMBERED = 10_000

@@ -8,42 +8,17 @@ from __future__ import annotations
 import stat
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import paramiko
-from paramiko.sftp import CMD_EXTENDED, SFTP_EOF, SFTP_NO_SUCH_FILE, SFTP_OK, SFTP_OP_UNSUPPORTED
+from paramiko.sftp import CMD_EXTENDED, SFTP_EOF, SFTP_OK
+
+from connectord_sftp.answers import NO_SUCH_FILE, OP_UNSUPPORTED, StatusError, Truncated, Version
 
 if TYPE_CHECKING:
     from paramiko.message import Message
 
-NO_SUCH_FILE = SFTP_NO_SUCH_FILE
 _CHUNK = 32_768
-
-
-class StatusError(OSError):
-    """The server refused an operation; the connection is as good as before.
-
-    ``code`` is its SFTP status code, ``said`` its words, ``path`` what the operation was about.
-    """
-
-    def __init__(self, code: int, said: str) -> None:
-        super().__init__(said)
-        self.code = code
-        self.said = said
-        self.path = ""
-
-
-class Truncated(Exception):
-    """A file has another size than what was written: there is no room, or somebody else writes to it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """What tells one state of a file from another. Servers give times to the second."""
-
-    size: int
-    modified: int
 
 
 class Session(paramiko.SFTPClient):
@@ -90,7 +65,7 @@ class Session(paramiko.SFTPClient):
                 if self.can_replace:
                     self.posix_rename(old, new)
             except StatusError as error:
-                if error.code != SFTP_OP_UNSUPPORTED:
+                if error.code != OP_UNSUPPORTED:
                     raise
                 self.can_replace = False
             if not self.can_replace:
@@ -143,7 +118,7 @@ class Session(paramiko.SFTPClient):
         try:
             self._request(CMD_EXTENDED, "fsync@openssh.com", file.handle)
         except StatusError as error:
-            if error.code != SFTP_OP_UNSUPPORTED:
+            if error.code != OP_UNSUPPORTED:
                 raise
             self.can_sync = False
 

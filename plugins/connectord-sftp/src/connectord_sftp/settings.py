@@ -12,10 +12,10 @@ from connectord.adapters import AdapterSettings
 from connectord.config import DurationMs
 from jmespath.exceptions import JMESPathError
 
-from connectord_sftp.keys import SSH_PORT, KeyUnusable, read_private_key
 from connectord_sftp.names import NameTemplate
 
 MEBIBYTE = 1_048_576
+SSH_PORT = 22
 MARKER = ".done"
 
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}", re.ASCII)
@@ -210,6 +210,8 @@ class SftpSettings(AdapterSettings):
         if sum(ways) != 1:
             raise ValueError("needs one of known_hosts and host_key: who the server is must be checked")
         if self.private_key is not None:
+            from connectord_sftp.keys import KeyUnusable, read_private_key
+
             passphrase = None if self.passphrase is None else self.passphrase.get_secret_value()
             try:
                 read_private_key(self.private_key.get_secret_value(), passphrase)
