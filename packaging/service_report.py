@@ -95,14 +95,15 @@ def _notified(path: Path) -> Iterator[socket.socket]:
 
 
 def _rules() -> Iterator[bool]:
-    """promtool's word on every file of alert rules that the sources have."""
+    """promtool's word on every file of alert rules that the sources have, and on their tests."""
     promtool = shutil.which("promtool")
     for file in sorted([*ROOT.glob("docs/**/*rules*.y*ml"), *ROOT.glob("docs/**/*alert*.y*ml")]):
         name = f"promtool: {file.relative_to(ROOT)}"
         if promtool is None:
             yield _line(name, None, None, "")
             continue
-        done = subprocess.run([promtool, "check", "rules", str(file)], capture_output=True, text=True, check=False)
+        verb = "test" if file.stem.endswith("-test") else "check"
+        done = subprocess.run([promtool, verb, "rules", str(file)], capture_output=True, text=True, check=False)
         print(f"{name:40} {'ok' if done.returncode == 0 else (done.stdout + done.stderr).strip()}")
         yield done.returncode == 0
 
