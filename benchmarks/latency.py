@@ -56,7 +56,8 @@ async def start(directory: Path, port: int) -> DaemonProcess:
     directory.mkdir()
     daemon = DaemonProcess(directory)
     text = daemon.head().replace("[daemon]", '[daemon]\nlog_level = "error"')
-    text += f'[systems.sink]\nadapter = "http"\nconcurrency = 64\nretry.delay = "{RETRY_DELAY_MS}ms"\nretry.jitter = 0\ncircuit = false\n'
+    text += '[systems.sink]\nadapter = "http"\nconcurrency = 64\ncircuit = false\n'
+    text += f'retry.delay = "{RETRY_DELAY_MS}ms"\nretry.jitter = 0\n'
     text += f'[systems.sink.http]\nurl = "http://127.0.0.1:{port}/jobs"\n'
     daemon.configure(text)
     await daemon.start()
