@@ -123,7 +123,7 @@ class Ledger:
         """How many actions of (system, state) there are, for the live states; read once, then kept by commits."""
         self.undelivered, self.undelivered_since = store.undelivered()
         """How many notifications wait to be delivered, and since when the oldest does; kept as the counts are."""
-        self.log_growth = LogGrowth()
+        self.log_growth = LogGrowth(self._written)
         self._waiting_for_room = 0
         self.commits = 0
         """Commits that changed an action."""

@@ -12,8 +12,8 @@ from connectord.ledger.unit import Unit
 class LogGrowth:
     """How many rows the writer has written, and a bell for the one task that waits for more of them."""
 
-    def __init__(self) -> None:
-        self.rows = 0
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
         self.rest_wanted = False
         """Whether the writer is to write back, before its next batch, what little there is left of the log."""
         self._wanted = 0
