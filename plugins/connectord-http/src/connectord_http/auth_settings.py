@@ -7,13 +7,10 @@ from typing import Annotated, Literal, TypeAlias
 import pydantic
 
 from connectord_http.request_settings import HeaderName, HeaderText
+from connectord_http.tables import SettingsTable
 from connectord_http.urls import check_url
 
 LiteralUrl: TypeAlias = Annotated[str, pydantic.AfterValidator(check_url)]
-
-
-class _Table(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 def _no_colon(name: str) -> str:
@@ -22,14 +19,14 @@ def _no_colon(name: str) -> str:
     return name
 
 
-class BasicSettings(_Table):
+class BasicSettings(SettingsTable):
     """HTTP's own user name and password (RFC 7617), sent as UTF-8."""
 
     username: Annotated[str, pydantic.AfterValidator(_no_colon)]
     password: pydantic.SecretStr
 
 
-class ApiKeySettings(_Table):
+class ApiKeySettings(SettingsTable):
     """A key in a header or in the query; the name of the one that is set says where."""
 
     header: HeaderName | None = None
@@ -43,7 +40,7 @@ class ApiKeySettings(_Table):
         return self
 
 
-class OAuth2Settings(_Table):
+class OAuth2Settings(SettingsTable):
     """OAuth2 client credentials (RFC 6749, section 4.4)."""
 
     token_url: LiteralUrl
@@ -57,7 +54,7 @@ class OAuth2Settings(_Table):
     """More parameters of the token request, such as ``audience`` or ``resource``."""
 
 
-class AuthSettings(_Table):
+class AuthSettings(SettingsTable):
     """One way of authentication."""
 
     bearer: HeaderText | None = None

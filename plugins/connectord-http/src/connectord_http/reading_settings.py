@@ -8,6 +8,7 @@ import pydantic
 
 from connectord_http.conditions import check_condition
 from connectord_http.request_settings import Method, RequestSettings
+from connectord_http.tables import SettingsTable
 from connectord_http.templates import ANSWER_ROOTS, CALLBACK_ROOTS, AnswerTemplate, CallbackTemplate
 
 
@@ -23,11 +24,7 @@ AnswerCondition: TypeAlias = Annotated[str, pydantic.AfterValidator(_answer_cond
 CallbackCondition: TypeAlias = Annotated[str, pydantic.AfterValidator(_callback_condition)]
 
 
-class _Table(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
-
-
-class ResponseSettings(_Table):
+class ResponseSettings(SettingsTable):
     """``[systems.NAME.http.response]``: what the answer to an attempt means, where rule 12 does not fit.
 
     Conditions are CEL, values are literals or ``{ expr = "..." }``, both over ``status``, ``headers`` and ``body``. The
@@ -50,7 +47,7 @@ class ResponseSettings(_Table):
     """The rejected reason, and why 'not now'."""
 
 
-class CallbackSettings(_Table):
+class CallbackSettings(SettingsTable):
     """``[systems.NAME.http.callback]``: what a callback means that is not in the dialect's format.
 
     Over ``headers`` and ``body``. The first condition that holds counts, in the order ``failure_when``,

@@ -13,6 +13,7 @@ from connectord.config import DurationMs
 from connectord_http.auth_settings import AuthSettings
 from connectord_http.reading_settings import CallbackSettings, PollSettings, ResponseSettings
 from connectord_http.request_settings import RequestSettings
+from connectord_http.tables import SettingsTable
 from connectord_http.templates import Expression
 from connectord_http.tls import PemFile, PemPath, load_certificate, load_roots
 from connectord_http.urls import takes_target
@@ -47,10 +48,8 @@ def _proxy(secret: pydantic.SecretStr) -> pydantic.SecretStr:
 WebhookSecret: TypeAlias = Annotated[pydantic.SecretStr, pydantic.AfterValidator(_webhook_secret)]
 
 
-class WebhookSettings(pydantic.BaseModel):
+class WebhookSettings(SettingsTable):
     """``webhooks``: Standard Webhooks. While a secret is replaced, the old and the new one stand here together."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     sign_with: list[WebhookSecret] = pydantic.Field(default_factory=list)
     """Requests for actions are signed with each of these."""
