@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -14,7 +14,7 @@ import trio
 from connectord.client.wire import failure, renewed, request_line, typed_json
 from connectord.control import params as p
 from connectord.control import results as r
-from connectord.control.client import QUEUE_PAUSE_SECONDS, queue_stayed_full
+from connectord.control.client import QUEUE_PAUSE_SECONDS, not_connected
 from connectord.errors import ControlError, DaemonUnreachable, RequestFailed
 
 T = TypeVar("T", bound=r.Result)
@@ -86,29 +86,27 @@ async def connect(path: str) -> AsyncIterator[Lines]:
 
 async def open_lines(path: str) -> Lines:
     """A connection that the caller closes. Raises DaemonUnreachable where nobody listens, or lets nobody in."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.setblocking(False)
-    try:
-        with trio.move_on_after(_CONNECT_SECONDS) as limit:
+    with ExitStack() as unless_open:
+        connection = unless_open.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        connection.setblocking(False)
+        try:
             await _connect(connection, path)
-    except BaseException as error:
-        connection.close()
-        if isinstance(error, OSError):
-            raise DaemonUnreachable(f"no daemon answers at {path}: {error.strerror or error}") from error
-        raise
-    if limit.cancelled_caught:
-        connection.close()
-        raise queue_stayed_full(path, _CONNECT_SECONDS)
+        except OSError as error:
+            raise not_connected(path, error, _CONNECT_SECONDS) from error
+        unless_open.pop_all()
     return Lines(trio.SocketStream(trio.socket.from_stdlib_socket(connection)), path)
 
 
 async def _connect(connection: socket.socket, path: str) -> None:
     # trio's own takes "the queue is full" for "under way", waits until the socket may be written, and is not connected
+    deadline = trio.current_time() + _CONNECT_SECONDS
     while True:
         await trio.lowlevel.checkpoint()
         try:
             connection.connect(path)
         except BlockingIOError:
+            if trio.current_time() >= deadline:
+                raise
             await trio.sleep(QUEUE_PAUSE_SECONDS)
         else:
             return

@@ -51,13 +51,9 @@ class ControlClient:
         connection.settimeout(self.timeout_seconds)
         try:
             self._connect(connection)
-        except BlockingIOError as error:
-            connection.close()
-            raise queue_stayed_full(self.path, self.timeout_seconds) from error
         except OSError as error:
             connection.close()
-            reason = error.strerror or str(error)
-            raise DaemonUnreachable(f"no daemon answers at {self.path}: {reason}") from error
+            raise not_connected(self.path, error, self.timeout_seconds) from error
         self._socket = connection
         return self
 
@@ -202,9 +198,11 @@ class ControlClient:
         return message, text
 
 
-def queue_stayed_full(path: str, seconds: float) -> DaemonUnreachable:
-    """What a client says that was not let in for so long."""
-    return DaemonUnreachable(f"not let in at {path} within {seconds:g} s: too many others wait; try again")
+def not_connected(path: str, error: OSError, seconds: float) -> DaemonUnreachable:
+    """What a client says that could not connect; ``seconds`` is how long it has tried where the queue is full."""
+    if isinstance(error, BlockingIOError):
+        return DaemonUnreachable(f"not let in at {path} within {seconds:g} s: too many others wait; try again")
+    return DaemonUnreachable(f"no daemon answers at {path}: {error.strerror or error}")
 
 
 def _member(line: str, prefix: str, value: Any) -> str:
