@@ -47,13 +47,12 @@ def _log_alike(logger: FilteringBoundLogger, rows: Sequence[HistoryRow]) -> None
     told = Counter((row.to_state, row.system, row.why, row.rules, row.who) for row in rows)
     first, last = rows[0].action_id, rows[-1].action_id
     for (to_state, system, why, rules, who), count in told.items():
-        say = logger.info if to_state in _WORTH_TELLING else logger.debug
-        say(to_state, actions=count, first=first, last=last, system=system, why=why, rules=rules, who=who)
+        _say(logger, to_state, actions=count, first=first, last=last, system=system, why=why, rules=rules, who=who)
 
 
 def _log_change(logger: FilteringBoundLogger, row: HistoryRow) -> None:
-    say = logger.info if row.to_state in _WORTH_TELLING else logger.debug
-    say(
+    _say(
+        logger,
         row.to_state,
         action=row.action_id,
         system=row.system,
@@ -63,3 +62,7 @@ def _log_change(logger: FilteringBoundLogger, row: HistoryRow) -> None:
         rules=row.rules,
         who=row.who,
     )
+
+
+def _say(logger: FilteringBoundLogger, to_state: str, **about: object) -> None:
+    (logger.info if to_state in _WORTH_TELLING else logger.debug)(to_state, **about)
