@@ -31,7 +31,7 @@ async def test_200_actions_survive_a_kill(
     seen_before = len(fake.seen)
     await daemon.start()
     for action, play in zip(submitted, plays, strict=True):
-        # a quarter of the tries hang, so the ramp after the start lets few through at once
+        # a quarter of the tries hang until their time is over
         end = await daemon.until(action["id"], "closed", "todo", seconds=120)
         state, resolution = EXPECTED.get(play, ("closed", "done_successfully"))
         assert (end["state"], end["resolution"]) == (state, resolution), (play, end)
