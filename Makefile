@@ -19,9 +19,12 @@ PLUGINS := plugins/connectord-http plugins/connectord-exec plugins/connectord-am
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# The lock names everything. Left to resolve, an old pip takes the newest of what a package asks for with an extra
+# (`coverage[toml]`) beside the locked one, and stops as that has no hash
 $(READY): pyproject.toml requirements.lock $(PLUGINS:%=%/pyproject.toml)
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip check
 	$(PIP) --no-deps --no-build-isolation -e . $(PLUGINS:%=-e %)
 	touch $@
 
@@ -65,7 +68,7 @@ bench-peers-setup: .venv-peers/main/.ready .venv-peers/arq/.ready
 
 .venv-peers/%/.ready: benchmarks/peers/requirements-%.txt
 	$(PYTHON) -m venv .venv-peers/$*
-	.venv-peers/$*/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r $<
+	.venv-peers/$*/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-deps --require-hashes -r $<
 	touch $@
 
 # The proofs of docs/guarantees.md with real processes, at full length; `make test` runs each of them in short
