@@ -16,6 +16,7 @@ from connectord.callbacks import (
 )
 from connectord.callbacks.connection import DRAIN_READING_SECONDS
 from connectord.callbacks.limits import BadTokens
+from connectord.callbacks.streams import DirectListener, DirectStream
 from helpers.callback_listener import (
     BAD_TOKEN,
     KEY,
@@ -118,14 +119,14 @@ async def test_who_is_refused_after_sending_can_read_why() -> None:
                     assert [reply.status for reply in await served.exchange(request(), eof=False)] == [503]
 
 
-class FlakyListener(trio.abc.Listener[trio.SocketStream]):
+class FlakyListener(trio.abc.Listener[DirectStream]):
     """Fails to accept once."""
 
-    def __init__(self, listener: trio.SocketListener, number: int) -> None:
+    def __init__(self, listener: DirectListener, number: int) -> None:
         self.listener = listener
         self.number: int | None = number
 
-    async def accept(self) -> trio.SocketStream:
+    async def accept(self) -> DirectStream:
         if self.number is not None:
             number, self.number = self.number, None
             raise OSError(number, "no more")
@@ -137,14 +138,15 @@ class FlakyListener(trio.abc.Listener[trio.SocketStream]):
 
 async def test_running_out_of_file_descriptors_does_not_end_the_listener() -> None:
     (listener,) = await open_callback_listeners("127.0.0.1", 0)
+    port = listener.socket.getsockname()[1]
     async with trio.open_nursery() as nursery:
 
         async def serve(task_status: trio.TaskStatus[None]) -> None:
-            flaky = FlakyListener(listener, errno.EMFILE)
+            flaky = FlakyListener(DirectListener(listener), errno.EMFILE)
             await serve_callbacks([flaky], key=KEY, handler=FakeHandler(), task_status=task_status)
 
         await nursery.start(serve)
-        served = Served(listener.socket.getsockname()[1], FakeHandler(), trio.Event(), trio.Event())
+        served = Served(port, FakeHandler(), trio.Event(), trio.Event())
         assert [reply.status for reply in await served.exchange(request())] == [200]
         nursery.cancel_scope.cancel()
 

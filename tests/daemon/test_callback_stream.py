@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 import trio
 import trio.testing
-from connectord.callbacks.streams import DirectStream
+from connectord.callbacks.streams import DirectListener, DirectStream
 
 MUCH = b"x" * 8_000_000
 
 
 async def connected() -> tuple[DirectStream, trio.SocketStream]:
-    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    async with listener:
-        port = listener.socket.getsockname()[1]
+    [opened] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = opened.socket.getsockname()[1]
+    async with DirectListener(opened) as listener:
         theirs = await trio.open_tcp_stream("127.0.0.1", port)
-        return DirectStream(await listener.accept()), theirs
+        return await listener.accept(), theirs
 
 
 async def test_what_the_kernel_does_not_take_at_once_is_sent_all_the_same() -> None:
@@ -62,3 +64,26 @@ async def test_a_peer_that_is_gone_is_a_broken_stream() -> None:
         await theirs.aclose()
         with pytest.raises(trio.BrokenResourceError):
             await ours.send_all(MUCH)
+
+
+async def test_a_listener_tells_who_comes_and_sends_at_once() -> None:
+    ours, theirs = await connected()
+    async with ours, theirs:
+        assert ours.peer == theirs.socket.getsockname()
+        assert ours._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+async def test_who_waits_at_a_listener_that_is_closed_is_told_so() -> None:
+    [opened] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    listener = DirectListener(opened)
+
+    async def wait() -> None:
+        with pytest.raises(trio.ClosedResourceError):
+            await listener.accept()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        await listener.aclose()
+    with pytest.raises(trio.ClosedResourceError):
+        await listener.accept()

@@ -20,7 +20,7 @@ from connectord.callbacks.addresses import client_behind, group_of
 from connectord.callbacks.answers import Answer, CallbackAnswer, problem
 from connectord.callbacks.limits import BadTokens, Limits
 from connectord.callbacks.requests import Head, fault, is_json, malformed, parse
-from connectord.callbacks.streams import DirectStream
+from connectord.callbacks.streams import DirectStream, close_now
 from connectord.callbacks.tokens import TokenKey
 from connectord.errors import CallbackNotAllowed, InvalidCallback, NotFound, Overloaded, StoreError
 from connectord.measures import CallbackMeasures
@@ -160,7 +160,7 @@ class HttpConnection(ABC, Generic[ServiceT]):
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             service.log.debug("callback_peer_gone", peer=self._peer, phase=self._phase.name.lower())
         finally:
-            await trio.aclose_forcefully(self._stream)
+            await close_now(self._stream)
 
     @property
     def is_waiting(self) -> bool:

@@ -8,6 +8,7 @@ that have waited already, and a place is free again in milliseconds. Only then i
 
 from __future__ import annotations
 
+import errno
 import resource
 import traceback
 from collections import Counter, defaultdict
@@ -19,10 +20,12 @@ import trio
 from connectord.callbacks import answers
 from connectord.callbacks.addresses import group_of, is_within, read_address
 from connectord.callbacks.connection import HttpConnection, HttpService
-from connectord.callbacks.streams import DirectStream
+from connectord.callbacks.streams import DirectListener, close_now
 
 _SECONDS_BETWEEN_WARNINGS: Final = 10.0
 _REFUSED_BYTES: Final = 64 * 1024
+_OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+_SECONDS_UNTIL_SOME: Final = 0.1
 
 
 class NewConnection(Protocol):
@@ -33,10 +36,10 @@ class NewConnection(Protocol):
     ) -> HttpConnection[Any]: ...
 
 
-def socket_address(stream: trio.SocketStream) -> tuple[str, int]:
-    """The address and the port at the other end. Raises OSError where the peer is gone already."""
-    address, port = stream.socket.getpeername()[:2]
-    return address, port
+def socket_address(stream: Any) -> tuple[str, int]:
+    """The address and the port at the other end of an accepted connection."""
+    peer: tuple[str, int] = stream.peer
+    return peer
 
 
 class Door:
@@ -61,7 +64,29 @@ class Door:
         # the rest is for attempts, the store and the control socket
         self._most = max(1, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
-    async def wait_for_place(self) -> None:
+    async def let_in(
+        self, listener: trio.abc.Listener[trio.abc.HalfCloseableStream], connections: trio.Nursery
+    ) -> None:
+        """Accept what comes to ``listener``, which it closes in the end, and serve it in ``connections``.
+
+        Out of file descriptors or memory it goes on when there are some again; raises OSError for anything worse.
+        """
+        if isinstance(listener, trio.SocketListener):
+            listener = DirectListener(listener)
+        async with listener:
+            while True:
+                await self._wait_for_place()
+                try:
+                    stream = await listener.accept()
+                except OSError as error:
+                    if error.errno not in _OUT_OF_RESOURCES:
+                        raise
+                    self._service.log.warning("callback_accept_failed", error=str(error))
+                    await trio.sleep(_SECONDS_UNTIL_SOME)
+                else:
+                    connections.start_soon(self._welcome, stream)
+
+    async def _wait_for_place(self) -> None:
         """Leave who comes in the kernel's queue for a moment, while all places are taken and none can be freed."""
         # who was let in last has been counted by now
         await trio.lowlevel.checkpoint()
@@ -83,14 +108,16 @@ class Door:
     def _limit(self) -> int:
         return min(self._service.limits.max_connections, self._most)
 
-    async def welcome(self, stream: trio.abc.HalfCloseableStream) -> None:
-        """Serve one accepted connection. Nothing that goes wrong with it may end the listener."""
-        service = self._service
+    async def _welcome(self, stream: trio.abc.HalfCloseableStream) -> None:
+        """Serve one accepted connection, and close it. Nothing that goes wrong with it may end the listener."""
         try:
-            host, port = self._address_of(stream)
-        except OSError:
-            await trio.aclose_forcefully(stream)
-            return  # the peer is gone already
+            await self._serve(stream)
+        finally:
+            await close_now(stream)
+
+    async def _serve(self, stream: trio.abc.HalfCloseableStream) -> None:
+        service = self._service
+        host, port = self._address_of(stream)
         address = read_address(host)
         # a trusted proxy stands for all its clients
         trusted = address is not None and is_within(address, service.limits.trusted_proxies)
@@ -98,8 +125,6 @@ class Door:
         if not (trusted or await self._wait_for_place_of(group)) or not await self._wait_for_waiting(group):
             await self._refuse(stream)
             return
-        if isinstance(stream, trio.SocketStream):
-            stream = DirectStream(stream)
         connection = self._connect(stream, address=group, port=port, trusted_proxy=trusted)
         service.connections.add(connection)
         self._by_address[group].add(connection)
@@ -204,20 +229,3 @@ class Door:
                 await stream.receive_some(_REFUSED_BYTES)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return  # closed already, as it would be now
-
-
-class PatientListener(trio.abc.Listener[trio.abc.HalfCloseableStream]):
-    """Accepts when there is a place, or when it has waited long enough for one."""
-
-    def __init__(self, listener: trio.abc.Listener[trio.abc.HalfCloseableStream], door: Door) -> None:
-        self._listener = listener
-        self._door = door
-
-    async def accept(self) -> trio.abc.HalfCloseableStream:
-        """The next connection."""
-        await self._door.wait_for_place()
-        return await self._listener.accept()
-
-    async def aclose(self) -> None:
-        """Close the listener underneath."""
-        await self._listener.aclose()

@@ -19,7 +19,7 @@ from connectord.callbacks.connection import (
     HttpService,
     Service,
 )
-from connectord.callbacks.door import Door, NewConnection, PatientListener, socket_address
+from connectord.callbacks.door import Door, NewConnection, socket_address
 from connectord.callbacks.limits import DEFAULTS, BadTokens, Limits
 from connectord.callbacks.tokens import TokenKey
 from connectord.errors import AddressUnusable
@@ -99,12 +99,8 @@ async def serve_http(
     door = Door(service, connect, address_of)
     async with trio.open_nursery() as connections:
         async with trio.open_nursery() as accepting:
-
-            async def accept() -> None:
-                patient = [PatientListener(listener, door) for listener in listeners]
-                await trio.serve_listeners(door.welcome, patient, handler_nursery=connections)
-
-            accepting.start_soon(accept)
+            for listener in listeners:
+                accepting.start_soon(door.let_in, listener, connections)
             task_status.started()
             if drain is not None:
                 await drain.wait()

@@ -1,15 +1,23 @@
-"""The stream under one connection, without a scheduling round for what does not block."""
+"""The stream under one connection, and its listener, without a scheduling round for what does not block."""
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import trio
 
 _Wait: TypeAlias = Callable[[socket.socket], Awaitable[None]]
 _GONE = "the peer is gone"
+# accept(2) tells so of a connection that broke before it was accepted, or of the network it came from
+_BROKEN_BEFORE: Final = frozenset(
+    {
+        errno.EPERM, errno.ECONNABORTED, errno.ECONNRESET, errno.EPROTO, errno.ENETDOWN, errno.ENOPROTOOPT,
+        errno.EHOSTDOWN, errno.ENONET, errno.EHOSTUNREACH, errno.EOPNOTSUPP, errno.ENETUNREACH, errno.ETIMEDOUT,
+    }
+)  # fmt: skip
 
 
 class DirectStream(trio.abc.HalfCloseableStream):
@@ -20,10 +28,11 @@ class DirectStream(trio.abc.HalfCloseableStream):
     once. Every receive is a checkpoint; a send is one only where it has to wait.
     """
 
-    def __init__(self, stream: trio.SocketStream) -> None:
-        """Takes the socket away from ``stream``."""
-        self._socket = socket.socket(fileno=stream.socket.detach())
-        self._socket.setblocking(False)
+    def __init__(self, connected: socket.socket, peer: tuple[str, int] = ("", 0)) -> None:
+        """Takes ``connected`` over; ``peer`` is the address and the port at its other end."""
+        self.peer = peer
+        self._socket = connected
+        connected.setblocking(False)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """What has come, at least one byte; none when the peer sends no more."""
@@ -79,3 +88,48 @@ class DirectStream(trio.abc.HalfCloseableStream):
 
     def _broken(self) -> trio.BrokenResourceError | trio.ClosedResourceError:
         return trio.ClosedResourceError(_GONE) if self._socket.fileno() < 0 else trio.BrokenResourceError(_GONE)
+
+
+class DirectListener(trio.abc.Listener[DirectStream]):
+    """A listening TCP socket, out of trio's hands."""
+
+    def __init__(self, listener: trio.SocketListener) -> None:
+        """Takes the socket away from ``listener``."""
+        self._socket = socket.socket(fileno=listener.socket.detach())
+        self._socket.setblocking(False)
+        # what is accepted inherits it
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+
+    async def accept(self) -> DirectStream:
+        """The next connection; a checkpoint only where there is none yet.
+
+        Raises OSError, where the system has no more descriptors or memory for one, or the listener is broken.
+        """
+        while True:
+            if self._socket.fileno() < 0:
+                raise trio.ClosedResourceError("the listener was closed")
+            try:
+                connected, peer = self._socket.accept()
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(self._socket)
+            except OSError as error:
+                if error.errno not in _BROKEN_BEFORE:
+                    raise
+                await trio.lowlevel.checkpoint()
+            else:
+                return DirectStream(connected, peer[:2])
+
+    async def aclose(self) -> None:
+        """Accept nothing more."""
+        if self._socket.fileno() >= 0:
+            trio.lowlevel.notify_closing(self._socket)
+            self._socket.close()
+        await trio.lowlevel.checkpoint()
+
+
+async def close_now(stream: trio.abc.AsyncResource) -> None:
+    """Close it without a goodbye; a checkpoint only where the stream is somebody else's."""
+    if isinstance(stream, DirectStream):
+        stream.close()
+    else:
+        await trio.aclose_forcefully(stream)
