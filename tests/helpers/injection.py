@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -29,6 +28,7 @@ CANDIDATES = (
 
 _CALL = re.compile(r"^\d+ +(?:<\.\.\. )?(\w+)(?: resumed|\()")
 _ATTACH_SECONDS = 20
+_DETACH_SECONDS = 2
 
 
 @dataclass(slots=True)
@@ -61,13 +61,34 @@ async def injecting(
             await _attached(tracer)
         yield found
     finally:
-        tracer.send_signal(signal.SIGINT)
-        tracer.communicate()
+        await _end(tracer, pid)
     for line in output.read_text(errors="replace").splitlines():
         found.failed = found.failed or "(INJECTED)" in line
         match = _CALL.match(line)
         if match is not None and "<unfinished" not in line:
             found.calls[match[1]] += 1
+
+
+async def _end(tracer: subprocess.Popen[bytes], pid: int) -> None:
+    """Let strace go. Asked to detach from a process that is just ending it may wait for ever, so it is killed then."""
+    with trio.CancelScope(shield=True):
+        steps = (tracer.terminate, tracer.kill) if _is_running(pid) else (None, tracer.terminate, tracer.kill)
+        for step in steps:
+            if step is not None:
+                step()
+            with trio.move_on_after(_DETACH_SECONDS):
+                while tracer.poll() is None:
+                    await trio.sleep(0.01)
+                break
+    tracer.communicate()
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return state.rpartition(")")[2].split()[0] not in "ZX"
 
 
 async def _attached(tracer: subprocess.Popen[bytes]) -> None:
