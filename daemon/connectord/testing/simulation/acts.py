@@ -126,7 +126,7 @@ class Acts:
         world = self._world
         systems = world.shape.systems
         system = max(systems, key=lambda name: (systems[name].rate is None, systems[name].concurrency))
-        items = [{**self._submission(rng), "system": system} for _ in range(rng.randint(10, 16))]
+        items = [{**self._submission(rng), "system": system} for _ in range(rng.randint(9, 12))]
         how = rng.choice(("pause", "pause", "cut", "stop", "go on"))
         if how == "pause":
             await self._try("pause", {"system": system})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import math
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -61,6 +61,24 @@ class _SeldomPolling(_IOManager):  # type: ignore[misc]
         return super().get_events(timeout)
 
 
+class _Instruments(dict[str, Any]):
+    """trio asks three times for each step of a task whether somebody listens: a dictionary answers without Python."""
+
+    add_instrument = _internals.Instruments.add_instrument
+    remove_instrument = _internals.Instruments.remove_instrument
+    call = _internals.Instruments.call
+
+    def __init__(self, incoming: Sequence[trio.abc.Instrument]) -> None:
+        super().__init__({"_all": {}})
+        for instrument in incoming:
+            self.add_instrument(instrument)
+
+    @property
+    def data(self) -> _Instruments:
+        """What trio's own is a wrapper around."""
+        return self
+
+
 class _DeadlineChange:
     """What trio does with a generator at each begin and end of a cancel scope: a class costs a fifth of it."""
 
@@ -92,6 +110,7 @@ def _patched_scheduler() -> Iterator[None]:
         # the scheduler draws from a source that can be seeded; hypothesis uses this switch, too
         (scheduler, "_ALLOW_DETERMINISTIC_SCHEDULING", True),
         (scheduler, "TheIOManager", _SeldomPolling),
+        (scheduler, "Instruments", _Instruments),
         (trio.CancelScope, "_might_change_registered_deadline", lambda scope: _DeadlineChange(scope)),
     ]
     before = [getattr(target, name) for target, name, _ in patches]

@@ -68,8 +68,9 @@ class SimulatedStream(trio.abc.HalfCloseableStream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """What is there; empty at the end."""
-        await trio.lowlevel.checkpoint()
         way = self._in
+        if way.buffer or self._closed or way.broken or way.ended:
+            await trio.lowlevel.checkpoint()
         while not way.buffer:
             if self._closed:
                 raise trio.ClosedResourceError
