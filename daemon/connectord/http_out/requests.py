@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 
 import httpx
+import msgspec
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff]+(?:[ \t]+[\x21-\x7e\x80-\xff]+)*)?")
@@ -15,8 +15,7 @@ _TARGET = re.compile(rb"[\x21-\x7e]+")
 _FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection"})
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(msgspec.Struct, frozen=True):
     """A request's head as it goes over the wire, and what it says about the body and the connection.
 
     ``content_length`` is None where there is none; a request that is neither ``chunked`` nor has one has no body.

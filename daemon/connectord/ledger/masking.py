@@ -6,8 +6,9 @@ Only the words for people are masked. Custom data and references are the system'
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, TypeVar
+
+import msgspec
 
 from connectord.lifecycle.events import Event
 
@@ -24,4 +25,4 @@ def masked(event: E, mask: Mask) -> E:
         words = getattr(event, name, None)
         if isinstance(words, str) and (hidden := mask(words)) != words:
             changes[name] = hidden
-    return replace(event, **changes) if changes else event
+    return msgspec.structs.replace(event, **changes) if changes else event

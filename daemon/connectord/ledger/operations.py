@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -32,16 +31,14 @@ class Operation(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """Change nothing: the writer's sign that it comes round, and that the store takes a transaction."""
 
     def perform(self, unit: Unit) -> None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Submit:
+class Submit(msgspec.Struct, frozen=True):
     """Take new actions: all of them or none."""
 
     submissions: Sequence[Submission]
@@ -59,8 +56,7 @@ class Submit:
         return [unit.submit(submission, self.who) for submission in self.submissions]
 
 
-@dataclass(frozen=True, slots=True)
-class Apply:
+class Apply(msgspec.Struct, frozen=True):
     """Let one event happen to one action."""
 
     action_id: str
@@ -72,8 +68,7 @@ class Apply:
         return unit.apply(self.action_id, self.event, self.who, self.note)
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedCall:
+class ClaimedCall(msgspec.Struct, frozen=True):
     """An action with all that a call of its adapter needs. An attempt is on disk by now, and may begin (rule 14)."""
 
     action: Action
@@ -98,8 +93,7 @@ class ClaimedCall:
         return cls(due.action if action is None else action, due.owner, data, case_data, due.action.due_at, retry)
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(msgspec.Struct, frozen=True):
     """What a lane got, and when its next action is due (None: nothing is pending).
 
     ``probes`` are actions of which the last attempt has to be asked for before another one.
@@ -110,8 +104,7 @@ class Claims:
     next_due_at: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True):
     """Begin up to ``limit`` due attempts or probes of a system, besides the probes that are under way.
 
     Retries have up to ``retries`` of them, and what nothing else needs. ``manual_only``: only what people asked for.
@@ -146,8 +139,7 @@ class Claim:
         return unit.store.due_actions(system, unit.now, self.limit, besides, retries=self.retries)
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(msgspec.Struct, frozen=True):
     """How many actions were touched, whether there may be more, when the next one is due, if that is known, and how
     long it took, in milliseconds, if that was asked."""
 
@@ -157,8 +149,7 @@ class Slice:
     took_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Expire:
+class Expire(msgspec.Struct, frozen=True):
     """Let the deadlines pass that are over (rules 4 and 20)."""
 
     def perform(self, unit: Unit) -> Slice:
@@ -171,8 +162,7 @@ class Expire:
         return Slice(len(ids), len(ids) == SLICE, unit.store.next_deadline())
 
 
-@dataclass(frozen=True, slots=True)
-class ShortenWaits:
+class ShortenWaits(msgspec.Struct, frozen=True):
     """After the wall clock went back: let nothing of one state wait longer for it, page by page.
 
     ``after`` is the last id of the page before; gives the last id of this one, None when all pages were looked at.
@@ -190,8 +180,7 @@ class ShortenWaits:
         return page[-1].id if len(page) == SLICE else None
 
 
-@dataclass(frozen=True, slots=True)
-class InterruptOpenAttempts:
+class InterruptOpenAttempts(msgspec.Struct, frozen=True):
     """Rule 14, at start: every attempt that was under way when the daemon ended."""
 
     def perform(self, unit: Unit) -> Slice:
@@ -202,8 +191,7 @@ class InterruptOpenAttempts:
         return Slice(len(attempts), len(attempts) == SLICE)
 
 
-@dataclass(frozen=True, slots=True)
-class Rerun:
+class Rerun(msgspec.Struct, frozen=True):
     """Make new actions from closed ones (rule 16): all of them or none.
 
     With ``once``, those that were run again already are left out.
@@ -229,8 +217,7 @@ class Rerun:
         return [unit.submit(submission, self.who) for submission in submissions]
 
 
-@dataclass(frozen=True, slots=True)
-class RecordConfig:
+class RecordConfig(msgspec.Struct, frozen=True):
     """Keep a configuration that comes into force, and give its version.
 
     The text that was in force last keeps its number, so that a mere restart makes no version.
@@ -251,8 +238,7 @@ class RecordConfig:
         return version
 
 
-@dataclass(frozen=True, slots=True)
-class SetPaused:
+class SetPaused(msgspec.Struct, frozen=True):
     """Stop or start a system's lane; it stays so over restarts."""
 
     system: str
@@ -263,16 +249,14 @@ class SetPaused:
         unit.store.set_paused(self.system, self.paused, unit.now, self.who)
 
 
-@dataclass(frozen=True, slots=True)
-class DueNotifications:
+class DueNotifications(msgspec.Struct, frozen=True):
     """Notifications that are due, and when the next one is."""
 
     items: Sequence[OutboxItem]
     next_at: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class SettleNotifications:
+class SettleNotifications(msgspec.Struct, frozen=True):
     """Record what came of deliveries, and give up to ``limit`` notifications that are due now."""
 
     reports: Sequence[DeliveryReport]
@@ -286,8 +270,7 @@ class SettleNotifications:
         return DueNotifications(unit.store.due_outbox(unit.now, self.limit), unit.store.next_outbox_at())
 
 
-@dataclass(frozen=True, slots=True)
-class HastenNotifications:
+class HastenNotifications(msgspec.Struct, frozen=True):
     """Make undelivered notifications due now, in slices; gives the numbers of those that it touched."""
 
     after_seq: int = 0

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(msgspec.Struct, frozen=True):
     """A new action. ``due_at`` is milliseconds since the epoch; None means now. ``traceparent`` is that of W3C Trace
     Context, already checked."""
 
@@ -19,7 +17,7 @@ class Submission:
     case_id: str | None = None
     owner: str | None = None
     key: str | None = None
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = msgspec.field(default_factory=dict)
     due_at: int | None = None
     rerun_of: str | None = None
     traceparent: str | None = None

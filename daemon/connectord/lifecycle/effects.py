@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
+
+import msgspec
 
 
 class AttemptOutcome(StrEnum):
@@ -18,16 +19,14 @@ class AttemptOutcome(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-@dataclass(frozen=True, slots=True)
-class OpenAttempt:
+class OpenAttempt(msgspec.Struct, frozen=True):
     """Record that attempt ``number`` begins, before its first byte leaves (rule 14)."""
 
     number: int
     manual: bool
 
 
-@dataclass(frozen=True, slots=True)
-class EndAttempt:
+class EndAttempt(msgspec.Struct, frozen=True):
     """Record what attempt ``number`` came to. An attempt ends once: a second end changes nothing."""
 
     number: int
@@ -35,15 +34,13 @@ class EndAttempt:
     message: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class MergeData:
+class MergeData(msgspec.Struct, frozen=True):
     """Merge custom data into the action's and its case's: top-level fields replace those of the same name."""
 
     data: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class KeepLateResponse:
+class KeepLateResponse(msgspec.Struct, frozen=True):
     """Record a response that came too late to decide anything (rule 15)."""
 
     digest: str
@@ -59,15 +56,13 @@ class Notice(StrEnum):
     CLOSED_BY_HAND = "closed_by_hand"
 
 
-@dataclass(frozen=True, slots=True)
-class NotifyOwner:
+class NotifyOwner(msgspec.Struct, frozen=True):
     """Put a notification for the case owner into the outbox (rules 5 and 9)."""
 
     notice: Notice
 
 
-@dataclass(frozen=True, slots=True)
-class TakeTurn:
+class TakeTurn(msgspec.Struct, frozen=True):
     """Record that ``member`` had the turn in ``group`` (rule 4's round robin)."""
 
     group: str

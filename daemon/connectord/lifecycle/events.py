@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class AttemptStarted:
+
+class AttemptStarted(msgspec.Struct, frozen=True):
     """The lane has a place for the action and is about to attempt it."""
 
 
-@dataclass(frozen=True, slots=True)
-class TakenBySystem:
+class TakenBySystem(msgspec.Struct, frozen=True):
     """The system took the action and does not answer yet (rules 1 and 19)."""
 
     attempt: int
     reference: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionFailed:
+class ConnectionFailed(msgspec.Struct, frozen=True):
     """The system could not be connected to (rules 7, 9 and 12).
 
     ``retry_after_ms`` is the system's own wish. ``outcome_unknown`` says that it may have got the action all the same.
@@ -33,39 +31,34 @@ class ConnectionFailed:
     outcome_unknown: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptInterrupted:
+class AttemptInterrupted(msgspec.Struct, frozen=True):
     """The daemon, or the lane, ended during the attempt (rule 14)."""
 
     attempt: int
     message: str = "interrupted: the daemon stopped during the attempt"
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeFoundTaken:
+class ProbeFoundTaken(msgspec.Struct, frozen=True):
     """The system was asked about attempt ``about``: it has the action, and answers later (rules 14, 1 and 19)."""
 
     about: int
     reference: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeFoundNothing:
+class ProbeFoundNothing(msgspec.Struct, frozen=True):
     """The system was asked about attempt ``about``: it does not have the action (rules 14 and 9)."""
 
     about: int
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeUnclear:
+class ProbeUnclear(msgspec.Struct, frozen=True):
     """The system was asked about attempt ``about``, and only a person can tell (rules 14 and 3)."""
 
     about: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeFailed:
+class ProbeFailed(msgspec.Struct, frozen=True):
     """The system could not be asked about attempt ``about`` (rule 14). ``retry_after_ms`` is its own wish."""
 
     about: int
@@ -73,27 +66,24 @@ class ProbeFailed:
     retry_after_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SuccessReceived:
+class SuccessReceived(msgspec.Struct, frozen=True):
     """A successful response (rules 2 and 15); ``attempt`` is None unless the attempt itself brought it."""
 
     digest: str
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = msgspec.field(default_factory=dict)
     attempt: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FailureReceived:
+class FailureReceived(msgspec.Struct, frozen=True):
     """An unsuccessful response (rules 3 and 15); ``attempt`` is None unless the attempt itself brought it."""
 
     digest: str
     reason: str
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = msgspec.field(default_factory=dict)
     attempt: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HeartbeatReceived:
+class HeartbeatReceived(msgspec.Struct, frozen=True):
     """The system is still at work (rule 21). ``percent`` is 0 to 100."""
 
     digest: str
@@ -101,52 +91,44 @@ class HeartbeatReceived:
     percent: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DeadlinePassed:
+class DeadlinePassed(msgspec.Struct, frozen=True):
     """The time set for the response may be over (rules 4 and 20)."""
 
 
-@dataclass(frozen=True, slots=True)
-class LimitChanged:
+class LimitChanged(msgspec.Struct, frozen=True):
     """The retry limit of the system is another one now (rules 10 and 11)."""
 
 
-@dataclass(frozen=True, slots=True)
-class RetryRequested:
+class RetryRequested(msgspec.Struct, frozen=True):
     """A person asks for a try now (rules 8 and 16)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Took:
+class Took(msgspec.Struct, frozen=True):
     """A person takes a To Do action (rule 5)."""
 
     user: str
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(msgspec.Struct, frozen=True):
     """A person hands it back (rule 5)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Assigned:
+class Assigned(msgspec.Struct, frozen=True):
     """A person hands it on, to a queue or a user: exactly one of the two (rule 5)."""
 
     queue: str | None = None
     user: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(msgspec.Struct, frozen=True):
     """A person closes a To Do action (rule 5)."""
 
     successful: bool
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = msgspec.field(default_factory=dict)
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelled:
+class Cancelled(msgspec.Struct, frozen=True):
     """A person closes a pending or waiting action as done unsuccessfully."""
 
     note: str

@@ -6,8 +6,9 @@ A condition's docstring is its wording in docs/lifecycle.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+import msgspec
 
 from connectord.lifecycle import events as on
 from connectord.lifecycle.action import Action, Reason, Resolution, State, replace
@@ -17,8 +18,7 @@ from connectord.lifecycle.policy import DEFAULT_ASSIGNEE, Policy
 from connectord.lifecycle.retry import longest_poll_delay_ms, next_poll_at, respect_retry_after, retry_delay_ms
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(msgspec.Struct, frozen=True):
     """The circumstances of an event: when it happens, under which policy, with which random draw (0 to 1).
 
     ``background`` has what :func:`connectord.lifecycle.allocation.needs_of` asks for.

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import msgspec
+
 from connectord.errors import Refused
 from connectord.lifecycle import events as on
 from connectord.lifecycle import steps as do
@@ -43,8 +45,7 @@ class Row:
     history: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(msgspec.Struct, frozen=True):
     """What an event came to: the action as it is now, the row that decided, and what has to be written along."""
 
     action: Action

@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
+import msgspec
+
 from connectord.lifecycle.action import Action
 from connectord.lifecycle.alike import AlikeAction
 from connectord.lifecycle.circumstances import Story
@@ -25,8 +27,7 @@ class Executor(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class NewAction:
+class NewAction(msgspec.Struct, frozen=True):
     """An action to be inserted, with what only travels along. ``data`` is JSON text."""
 
     action: Action
@@ -36,8 +37,7 @@ class NewAction:
     rerun_of: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DueAction:
+class DueAction(msgspec.Struct, frozen=True):
     """An action that is due to be attempted, probed or polled, with all that the call needs.
 
     ``data`` and ``case_data`` are JSON text.
@@ -162,8 +162,7 @@ class CaseChange:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class DataMerge:
+class DataMerge(msgspec.Struct, frozen=True):
     """Custom data to be merged into an action's and its case's, top-level field by field.
 
     ``seq`` is the row of the history that brought it.
@@ -302,8 +301,7 @@ class WriteSet:
     """By group, who had the last turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class ActionRecord:
+class ActionRecord(msgspec.Struct, frozen=True):
     """An action with all that a view of it shows. ``data`` and ``response_data`` are JSON text."""
 
     action: Action

@@ -159,10 +159,10 @@ class SqliteReader:
         # who submits gets the record too: what only a later life brings is not looked for then
         if record.action.state is State.CLOSED:
             told = self._all(f"{_OUTBOX} WHERE action_id = ? ORDER BY seq", action_id)
-            record = replace(record, notifications=tuple(outbox_record(row) for row in told))
+            record = msgspec.structs.replace(record, notifications=tuple(outbox_record(row) for row in told))
         if record.response_data != "{}":
             brought = self._all(f"{_MERGES_OF_ACTION} WHERE h.action_id = ? ORDER BY h.seq DESC LIMIT 1", action_id)
-            record = replace(record, response=MergeRecord(*brought[0]) if brought else None)
+            record = msgspec.structs.replace(record, response=MergeRecord(*brought[0]) if brought else None)
         return record
 
     def story(self, action_id: str) -> Story | None:

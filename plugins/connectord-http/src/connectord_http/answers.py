@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 
+import msgspec
 from connectord.adapters import NotConnected, Outcome, Rejected, Taken
 
 from connectord_http.dialects import Dialect
@@ -17,8 +17,7 @@ _REFERENCE_KEYS = ("id", "reference")
 _LONGEST_REFERENCE = 4_096
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """An answer as it came in.
 
     ``headers`` has lower-case names. ``body`` is None where it could not be had, because it was too long, in an
