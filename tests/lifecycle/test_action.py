@@ -6,7 +6,7 @@ import dataclasses
 from operator import attrgetter
 
 import pytest
-from connectord.lifecycle.action import FIELDS, Action, State, changed_fields, of_values, replace
+from connectord.lifecycle.action import FIELDS, Action, State, changed_fields, of_state, replace
 
 NEW = Action("a", "sys", 1, due_at=1, scheduled_at=1)
 
@@ -15,7 +15,7 @@ def test_a_copy_is_what_dataclasses_would_make() -> None:
     copy = replace(NEW, state=State.ATTEMPTING, attempts=1, due_at=None)
     assert copy == dataclasses.replace(NEW, state=State.ATTEMPTING, attempts=1, due_at=None)
     assert (NEW.state, NEW.attempts, NEW.due_at) == (State.PENDING, 0, 1)
-    assert of_values(attrgetter(*FIELDS)(copy)) == copy
+    assert of_state(dict(zip(FIELDS, attrgetter(*FIELDS)(copy), strict=True))) == copy
 
 
 def test_a_copy_is_as_frozen_as_the_first() -> None:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
-from connectord.lifecycle.action import FIELDS, Action, Reason, Resolution, State, of_values
+from connectord.lifecycle.action import FIELDS, Action, Reason, Resolution, State, of_state
 from connectord.store.base import OutboxRecord, OutboxRow
 
 ACTION_COLUMNS = FIELDS
@@ -17,12 +17,6 @@ SELECT_ACTION = ", ".join(f"a.{name}" for name in ACTION_COLUMNS)
 ACTION_WIDTH = len(ACTION_COLUMNS)
 
 SELECT_CONFIG = "SELECT version, at, who, digest, text, back_to FROM config_versions"
-
-_STATE = ACTION_COLUMNS.index("state")
-_REASON = ACTION_COLUMNS.index("reason")
-_RESOLUTION = ACTION_COLUMNS.index("resolution")
-_MANUAL = ACTION_COLUMNS.index("manual")
-_PROBE = ACTION_COLUMNS.index("probe")
 
 _STATES = {str(state): state for state in State}
 _REASONS: dict[str | None, Reason | None] = {None: None, **{str(reason): reason for reason in Reason}}
@@ -62,13 +56,14 @@ NEXT_DUE = next_due(MANUAL_TURN, FIRST_TURN, RETRY_TURN)
 
 def action_from(row: Sequence[Any]) -> Action:
     """The action in the first columns of ``row``, selected as :data:`SELECT_ACTION`."""
-    values = list(row[:ACTION_WIDTH])
-    values[_STATE] = _STATES[values[_STATE]]
-    values[_REASON] = _REASONS[values[_REASON]]
-    values[_RESOLUTION] = _RESOLUTIONS[values[_RESOLUTION]]
-    values[_MANUAL] = bool(values[_MANUAL])
-    values[_PROBE] = bool(values[_PROBE])
-    return of_values(values)
+    # a row may be wider than an action: what follows is left out by the shorter of the two
+    state = dict(zip(ACTION_COLUMNS, row))  # noqa: B905
+    state["state"] = _STATES[state["state"]]
+    state["reason"] = _REASONS[state["reason"]]
+    state["resolution"] = _RESOLUTIONS[state["resolution"]]
+    state["manual"] = bool(state["manual"])
+    state["probe"] = bool(state["probe"])
+    return of_state(state)
 
 
 @lru_cache(maxsize=128)
