@@ -33,12 +33,13 @@ _ID_BYTES = 16
 _ACTION_ID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{48}", re.ASCII)
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_TO_INT_DIGITS = str.maketrans(_CROCKFORD, "0123456789abcdefghijklmnopqrstuv")
+# of bytes: str.translate looks every character up in a dictionary, and takes eight times as long
+_TO_INT_DIGITS = bytes.maketrans(_CROCKFORD.encode(), b"0123456789abcdefghijklmnopqrstuv")
 _PAIRS = [high + low for high in _CROCKFORD for low in _CROCKFORD]  # 10 bits at a time: base64.b32encode is slower
 _SHIFTS = range(120, -1, -10)
 _INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
-_TO_STANDARD = str.maketrans("-_", "+/")
+_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
 class TokenKey:
@@ -92,14 +93,14 @@ class TokenKey:
         """
         if _ACTION_ID.fullmatch(action_id) is None:
             raise InvalidRequest("an action id is a ULID: 26 characters of Crockford's base32, the first at most 7")
-        id_bytes = int(action_id.translate(_TO_INT_DIGITS), 32).to_bytes(_ID_BYTES, "big")
+        id_bytes = int(action_id.encode().translate(_TO_INT_DIGITS), 32).to_bytes(_ID_BYTES, "big")
         return base64.urlsafe_b64encode(id_bytes + self._mac(id_bytes)).decode("ascii")
 
     def verify(self, token: str) -> str | None:
         """The id of the action that ``token`` was issued for, or None; in constant time for any 48 characters."""
         if _TOKEN.fullmatch(token) is None:
             return None
-        raw = binascii.a2b_base64(token.translate(_TO_STANDARD))
+        raw = binascii.a2b_base64(token.encode().translate(_TO_STANDARD))
         id_bytes = raw[:_ID_BYTES]
         if not hmac.compare_digest(self._mac(id_bytes), raw[_ID_BYTES:]):
             return None
