@@ -292,7 +292,8 @@ class Daemon:
                         feed_watchdog, self._given.inherited.watchdog_seconds, self.ledger, self.lanes.values
                     )
                 task_status.started()
-                await self._stop.wait()
+                if not self._stop.is_set():  # a checkpoint, and the lanes may be cut short already
+                    await self._stop.wait()
                 self.measured.daemon.stage = "stopping"
                 in_flight = self._fleet.in_flight
                 systemd.notify_stopping(f"stopping: {in_flight} attempts under way", self._seconds_to_end())
@@ -317,7 +318,8 @@ class Daemon:
         """Drain and stop; ``now``, or a second request, does not wait for what is under way."""
         if now or self._stop.is_set():
             self._stop_now = True
-            if self._lanes_nursery is not None:
+            if self._stop.is_set() and self._lanes_nursery is not None:
+                # the lanes drain by now; where this is the first request, they hear of it before they are cut short
                 self._lanes_nursery.cancel_scope.cancel()
             self.end_in_time(now=True)
         self._stop.set()

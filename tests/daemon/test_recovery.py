@@ -241,6 +241,20 @@ async def test_room_that_came_before_the_wait_for_it_is_seen(tmp_path: Path, aut
             await claims._wait_for_room()
 
 
+async def test_a_circuit_that_opened_before_the_wait_for_room_ends_it(tmp_path: Path, autojump_clock: object) -> None:
+    """A trial may fail after the lane has seen that there is no room, and before it waits: the next one still comes."""
+    async with world(tmp_path, System(), retry=OFTEN, circuit=CIRCUIT) as here:
+        here.lane.set_paused(True)
+        recovery = here.lane._context.recovery
+        for number in range(CIRCUIT.failures):
+            recovery.failed(recovery.begin(1), trio.current_time(), f"action {number}", "connection refused")
+        assert here.lane.circuit.state == "open"
+        began = trio.current_time()
+        with trio.fail_after(60):
+            await here.lane._claims._wait_for_room()
+        assert trio.current_time() - began == CIRCUIT.pause_ms / 1000
+
+
 async def test_new_actions_are_not_starved_by_retries(tmp_path: Path, autojump_clock: object) -> None:
     """Thousands of retries are due; a new action takes the next place that is free."""
     system = System(seconds=1.0)

@@ -300,7 +300,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "                await instance.wait(self._something_else)\n"
             ),
         ),
-        ("connectord.lanes.claiming:Claims._wait_for_room", "if self._context.recovery.room() == 0:", "if True:"),
+        ("connectord.lanes.claiming:Claims._wait_for_room", "if recovery.room() == 0:", "if True:"),
         seed=688,
     ),
     _mutant(

@@ -124,18 +124,20 @@ class Claims:
 
     async def _something_else(self) -> None:
         """Wait until something is due, an attempt on the ramp has ended, or trials may begin."""
-        seconds = self._context.recovery.seconds_to_trial
-        with trio.move_on_after(math.inf if seconds is None else seconds):
-            async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as nursery:
 
-                async def end_after(wait: Callable[[], Awaitable[None]]) -> None:
-                    await wait()
-                    nursery.cancel_scope.cancel()
+            async def end_after(wait: Callable[[], Awaitable[None]]) -> None:
+                await wait()
+                nursery.cancel_scope.cancel()
 
-                nursery.start_soon(end_after, self.alarm.wait)
-                nursery.start_soon(end_after, self._wait_for_room)
+            nursery.start_soon(end_after, self.alarm.wait)
+            nursery.start_soon(end_after, self._wait_for_room)
 
     async def _wait_for_room(self) -> None:
-        # looked at in the same step in which the wait begins: an attempt that ends in between would wake nobody
-        if self._context.recovery.room() == 0:
-            await self._context.admission.wait()
+        # both are looked at in the very step in which the wait begins: of an attempt that ends in between, and of a
+        # circuit that it opens, nobody would hear
+        recovery = self._context.recovery
+        if recovery.room() == 0:
+            seconds = recovery.seconds_to_trial
+            with trio.move_on_after(math.inf if seconds is None else seconds):
+                await self._context.admission.wait()
