@@ -40,7 +40,7 @@ ENVIRONMENTS = ROOT / ".venv-peers"
 RESULTS = ROOT / "docs" / "benchmarks" / "peers.json"
 PARTS = (
     ("full_loop.py", "--actions", "3000", "--rounds", "5", "--backlog", "0"),
-    ("http_out.py", "--seconds", "0.5", "--rounds", "3", "--in-flight", "64", "256", "--protocols", "http"),
+    ("http_out.py", "--seconds", "0.5", "--rounds", "3", "--in-flight", "64", "256", "1024"),
     ("callbacks_in.py",),
     ("ledger.py", "--rows", "100000"),
     ("latency.py",),
