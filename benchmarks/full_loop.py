@@ -1,6 +1,6 @@
 """The full loop, on loopback: submit, attempt recorded, request out, taken, callback in, closed. All of it durable.
 
-``python benchmarks/full_loop.py [--actions 3000] [--rounds 5] [--in-flight 64] [--backlog 100000] [--metrics]
+``python benchmarks/full_loop.py [--actions 3000] [--rounds 5] [--in-flight 256] [--backlog 100000] [--metrics]
 [--against DIR]``
 
 The daemon is a process of its own, and so is the system that plays along (``calling_back.py``). Beside the loop it
@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--actions", type=int, default=3000, help="how many in each round")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--in-flight", type=int, default=64)
+    parser.add_argument("--in-flight", type=int, default=256)
     parser.add_argument("--backlog", type=int, default=100_000)
     parser.add_argument("--metrics", action="store_true", help="what metrics cost, scraped once a second")
     parser.add_argument("--against", type=Path, help="a checkout of another version")
