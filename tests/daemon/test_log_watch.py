@@ -12,8 +12,10 @@ from typing import Any, cast
 import pytest
 import structlog.testing
 import trio
+import trio.testing
 from connectord.adapters import Call, Outcome
 from connectord.errors import StoreFailed, StoreFull
+from connectord.ledger.log_growth import LogGrowth
 from connectord.store.base import FileState
 from connectord.store.executors import InlineExecutor
 from connectord.store.sqlite_connection import open_checkpointer
@@ -269,3 +271,23 @@ async def test_a_full_disk_ends_nothing(tmp_path: Path, autojump_clock: Any) -> 
 
 def test_a_database_that_is_gone_has_no_readers(tmp_path: Path) -> None:
     assert other_readers(tmp_path / "connectord.db") == []
+
+
+async def test_who_waits_for_more_rows_hears_of_them_when_they_are_written(autojump_clock: Any) -> None:
+    growth = LogGrowth(100)
+    heard: list[int] = []
+
+    async def wait(rows: int) -> None:
+        await growth.by(rows, since=100)
+        heard.append(growth.rows)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait, 10)
+        await trio.testing.wait_all_tasks_blocked()
+        growth.note(109)
+        await trio.testing.wait_all_tasks_blocked()
+        assert heard == []
+        growth.note(110)
+    assert heard == [110]
+    with trio.fail_after(1):
+        await growth.by(5, since=100)  # they are there already
