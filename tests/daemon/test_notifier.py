@@ -12,7 +12,8 @@ import structlog
 import trio
 import trio.testing
 from connectord.config import NotifySettings, SmtpSettings
-from connectord.ledger.operations import SettleNotifications
+from connectord.ledger.operations import HastenNotifications, SettleNotifications
+from connectord.store.base import DeliveryReport
 from helpers.http_server import Request, Response, serve
 from helpers.mail_server import free_port
 from helpers.owners import be_patient, hurry, notifying
@@ -288,3 +289,25 @@ async def test_counts_are_read_anew_at_a_start(tmp_path: Path) -> None:
         since = owners.world.ledger.undelivered_since
     async with notifying(tmp_path, NotifySettings("log"), running=False) as owners:
         assert (owners.world.ledger.undelivered, owners.world.ledger.undelivered_since) == (3, since)
+
+
+@pytest.mark.parametrize("done", [True, False])
+async def test_a_try_for_the_owner_of_before_says_nothing_of_one_who_was_asked_to_be_told_since(
+    tmp_path: Path, autojump_clock: object, done: bool
+) -> None:
+    async with notifying(tmp_path, NotifySettings(), running=False) as owners:
+        ledger = owners.world.ledger
+        await owners.world.submit(case_id="C-1")
+        await trio.sleep(1)
+        (item,) = (await ledger.perform(SettleNotifications([], 10))).items
+        assert item.row.owner is None
+        # while it is found that there is nobody to tell, the case gets an owner, and a person asks for another try
+        await owners.world.submit(case_id="C-1", owner="ida@example.org")
+        await ledger.perform(HastenNotifications())
+        report = DeliveryReport(item.seq, None, done=done, error="nobody", next_try_at=None)
+        due = await ledger.perform(SettleNotifications([report], 10))
+        assert (item.seq, "ida@example.org") in [(each.seq, each.row.owner) for each in due.items]
+        undelivered = ledger.undelivered
+        report = DeliveryReport(item.seq, "ida@example.org", done=True)
+        assert item.seq not in [each.seq for each in (await ledger.perform(SettleNotifications([report], 10))).items]
+        assert ledger.undelivered == undelivered - 1

@@ -114,7 +114,7 @@ async def test_each_goes_at_its_age_with_all_that_belongs_to_it(tmp_path: Path, 
         assert [kept.is_there(each) for each in (well, badly, live)] == [False, True, True]
         left = kept.counts()
         assert (left["cases"], left["merges"], left["late_responses"]) == (2, 0, 0)
-        await kept.ledger.perform(SettleNotifications([DeliveryReport(1, done=True)], 10))
+        await kept.ledger.perform(SettleNotifications([DeliveryReport(1, "anna@example.org", done=True)], 10))
         await kept.after(days=20)
         assert [kept.is_there(each) for each in (well, badly, live)] == [False, False, True]
         assert kept.counts() == {
@@ -159,7 +159,7 @@ async def test_rule_09_an_action_stays_until_its_owner_was_told(tmp_path: Path, 
         assert kept.ledger.undelivered == 1
         await kept.after(days=31)
         assert kept.is_there(action)
-        await kept.ledger.perform(SettleNotifications([DeliveryReport(1, done=True)], 10))
+        await kept.ledger.perform(SettleNotifications([DeliveryReport(1, "anna@example.org", done=True)], 10))
         await kept.after(days=0.1)
         assert not kept.is_there(action)
         assert kept.ledger.undelivered == 0
@@ -183,7 +183,7 @@ async def test_numbers_are_not_given_out_again(tmp_path: Path, autojump_clock: o
         await kept.ledger.claim("sys", 10)
         await kept.ledger.apply(first, on.FailureReceived(digest="d", reason="no"), "callback")
         await kept.ledger.apply(first, on.Completed(successful=False), "user:anna")
-        await kept.ledger.perform(SettleNotifications([DeliveryReport(1, done=True)], 10))
+        await kept.ledger.perform(SettleNotifications([DeliveryReport(1, "anna@example.org", done=True)], 10))
         newest = kept.ledger.last_seq
         await kept.after(days=31)
         assert kept.counts()["history"] == kept.counts()["outbox"] == 0

@@ -79,7 +79,7 @@ async def test_notification_and_reruns(tmp_path: Path, autojump_clock: object) -
         assert story is not None
         assert story.notification == Notification(EPOCH_MS, "anna", None, EPOCH_MS, 0, None)
         due = await w.ledger.perform(SettleNotifications([], 1))
-        report = DeliveryReport(due.items[0].seq, done=False, error="no route", next_try_at=EPOCH_MS + 5000)
+        report = DeliveryReport(due.items[0].seq, "anna", done=False, error="no route", next_try_at=EPOCH_MS + 5000)
         await w.ledger.perform(SettleNotifications([report], 0))
         story = w.reader.story(action_id)
         assert story is not None

@@ -265,8 +265,7 @@ class SettleNotifications(msgspec.Struct, frozen=True):
     def perform(self, unit: Unit) -> DueNotifications:
         unit.flush()
         if self.reports:
-            unit.store.settle_outbox(self.reports, unit.now)
-            unit.settled(sum(report.done for report in self.reports))
+            unit.settled(unit.store.settle_outbox(self.reports, unit.now))
         return DueNotifications(unit.store.due_outbox(unit.now, self.limit), unit.store.next_outbox_at())
 
 

@@ -187,7 +187,7 @@ class Notifier:
             item = queue.popleft()
             if item.row.owner is None:
                 logger.warning(NOBODY, action=item.row.action_id, text=item.row.text)
-                self._reports.append(DeliveryReport(item.seq, done=True, error=NOBODY))
+                self._reports.append(DeliveryReport(item.seq, None, done=True, error=NOBODY))
                 continue
             try:
                 await channel.deliver(item)
@@ -198,7 +198,7 @@ class Notifier:
                 self._failed(item, DeliveryRefused(f"a fault in the delivery: {type(error).__name__}: {error}"))
             else:
                 self.measures.delivered += 1
-                self._reports.append(DeliveryReport(item.seq, done=True))
+                self._reports.append(DeliveryReport(item.seq, item.row.owner, done=True))
                 self._is_up()
 
     def _failed(self, item: OutboxItem, error: DeliveryFailed) -> None:
@@ -207,7 +207,7 @@ class Notifier:
         row = item.row
         log.warning("notification failed", action=row.action_id, owner=row.owner, error=words, tries=item.tries + 1)
         next_try_at = self._next_try_at(item, error)
-        self._reports.append(DeliveryReport(item.seq, done=False, error=words, next_try_at=next_try_at))
+        self._reports.append(DeliveryReport(item.seq, row.owner, done=False, error=words, next_try_at=next_try_at))
         if isinstance(error, ChannelUnreachable | NoAnswer):
             self._is_down(words)
         elif not isinstance(error, Undeliverable):

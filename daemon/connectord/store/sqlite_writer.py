@@ -146,7 +146,7 @@ _UPSERT_TURN = (
 _WAS_RERUN = "SELECT 1 FROM actions INDEXED BY actions_rerun WHERE rerun_of = ? LIMIT 1"
 _SETTLE_OUTBOX = (
     "UPDATE outbox SET tries = tries + 1, last_error = ?, next_try_at = ?, delivered_at = ? "
-    "WHERE seq = ? AND delivered_at IS NULL"
+    "WHERE seq = ? AND owner IS ? AND delivered_at IS NULL"
 )
 # a person who asks for it may have given the case another owner before
 _HASTEN_OUTBOX = (
@@ -393,12 +393,12 @@ class SqliteWriter:
             "SELECT at FROM outbox INDEXED BY outbox_undelivered WHERE delivered_at IS NULL ORDER BY seq LIMIT 1"
         )
 
-    def settle_outbox(self, reports: Sequence[DeliveryReport], at: int) -> None:
+    def settle_outbox(self, reports: Sequence[DeliveryReport], at: int) -> int:
+        done = [(each.error, None, at, each.seq, each.owner) for each in reports if each.done]
+        failed = [(each.error, each.next_try_at, None, each.seq, each.owner) for each in reports if not each.done]
         with translate_errors():
-            self._connection.executemany(
-                _SETTLE_OUTBOX,
-                [(report.error, report.next_try_at, at if report.done else None, report.seq) for report in reports],
-            )
+            self._connection.executemany(_SETTLE_OUTBOX, failed)
+            return self._connection.executemany(_SETTLE_OUTBOX, done).rowcount if done else 0
 
     def hasten_outbox(self, after_seq: int, now: int, limit: int) -> Sequence[int]:
         seqs = [

@@ -299,11 +299,13 @@ class Observer:
         if row is None:
             self.violated("watchers hear of what is committed", f"{action['id']} is shown, and is not on disk")
             return
-        system = self.rules.newest.systems.get(row.system)
-        today = None if system is None else system.limit
-        limits = [limit for limit in (today, row.limit_at_failure) if limit is not None]
-        if action["retry_limit"] != max(limits, default=None):
-            self.violated("rule 10: the limit shown", f"{row.id} shows {action['retry_limit']}, of {limits}")
+        right: list[int | None] = []
+        for shape in self.rules.recent:
+            system = shape.systems.get(row.system)
+            limits = [row.limit_at_failure, None if system is None else system.limit]
+            right.append(max((limit for limit in limits if limit is not None), default=None))
+        if action["retry_limit"] not in right:
+            self.violated("rule 10: the limit shown", f"{row.id} shows {action['retry_limit']}, of {right}")
 
     # -- the end
 

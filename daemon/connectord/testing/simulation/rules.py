@@ -81,6 +81,11 @@ class Rules:
         """The configuration that was recorded last."""
         return self._shapes[max(self._shapes)]
 
+    @property
+    def recent(self) -> list[Shape]:
+        """The one recorded last and the one before, which is in force until the reload has come to its end."""
+        return [self._shapes[version] for version in sorted(self._shapes)[-2:]]
+
     def restart(self) -> None:
         """Tell the whole history anew: a power cut took the end of it."""
         mirror = self._mirror
@@ -189,8 +194,10 @@ class Rules:
                 self._blame("rule 4: not before the deadline", f"{words}: {was.deadline - row.at} ms early")
         if was is None:
             return
-        if row.event == "AttemptStarted" and was.due_at is not None and row.at < was.due_at:
-            self._blame("rule 13: not before it is due", f"{words}: {was.due_at - row.at} ms early")
+        # after the clock went back, the same commit may have brought it nearer
+        due_at = None if self.clock_went_back else was.due_at
+        if row.event == "AttemptStarted" and due_at is not None and row.at < due_at:
+            self._blame("rule 13: not before it is due", f"{words}: {due_at - row.at} ms early")
         if row.event == "RetryRequested":
             # after the clock went back, the same commit may bring the schedule nearer
             nearer = self.clock_went_back and (action.scheduled_at or 0) < (was.scheduled_at or 0)
@@ -268,7 +275,7 @@ class Rules:
 
     def _is_extended(self, now: ActionRow) -> bool:
         """Rule 21: whether a heartbeat has started the clock again, as the newest or the last configuration says."""
-        recent = [self._shapes[version].systems.get(now.system) for version in sorted(self._shapes)[-2:]]
+        recent = [each.systems.get(now.system) for each in self.recent]
         return any(
             system is not None
             and system.heartbeat_extends
