@@ -15,7 +15,7 @@ import trio
 import trio.testing
 from connectord.adapters import Call, Outcome
 from connectord.errors import StoreFailed, StoreFull
-from connectord.ledger.log_growth import LogGrowth
+from connectord.ledger.log_growth import LeaveLog, LogGrowth
 from connectord.store.base import FileState
 from connectord.store.executors import InlineExecutor
 from connectord.store.sqlite_connection import open_checkpointer
@@ -291,3 +291,15 @@ async def test_who_waits_for_more_rows_hears_of_them_when_they_are_written(autoj
     assert heard == [110]
     with trio.fail_after(1):
         await growth.by(5, since=100)  # they are there already
+
+
+async def test_the_bound_of_the_log_follows_the_database_while_the_writer_works(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with running_world(tmp_path, never) as world:
+        connection = world.ledger._store._connection
+        await world.ledger.perform(LeaveLog(3 * MIB))
+        assert connection.execute("PRAGMA journal_size_limit").fetchone() == (3 * MIB,)
+        await world.submit()
+        await world.ledger.perform(LeaveLog(5 * MIB))
+        assert connection.execute("PRAGMA journal_size_limit").fetchone() == (5 * MIB,)
