@@ -39,7 +39,7 @@ class Entrances:
     """How the daemon's listeners are opened, and what is asked about the streams that they bring.
 
     They are handed in, so that a simulation can let its peers in without a socket. ``address_of`` is a callback peer's
-    address and port, and raises OSError where it has gone already; ``peer_of`` is who is at the other end of a control
+    address and port; ``peer_of`` is who is at the other end of a control
     connection, and ``is_hung_up`` whether both halves of one are closed. ``descriptor_of`` is None for a listener
     without a file.
     """

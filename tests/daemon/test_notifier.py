@@ -17,6 +17,7 @@ from connectord.store.base import DeliveryReport
 from helpers.http_server import Request, Response, serve
 from helpers.mail_server import free_port
 from helpers.owners import be_patient, hurry, notifying
+from helpers.processes import is_alive
 
 
 @pytest.fixture
@@ -63,17 +64,8 @@ async def test_a_command_that_hangs_is_stopped_with_all_that_it_started(
         assert owners.notifier.channel.failures == 1
     child = int(pid_file.read_text())
     with trio.fail_after(5):
-        while _is_alive(child):
+        while is_alive(child):
             await trio.sleep(0.02)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-        # an orphan that nobody has waited for yet is gone all the same
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
 
 
 async def test_of_a_command_that_prints_much_the_end_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

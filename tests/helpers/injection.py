@@ -12,6 +12,8 @@ from pathlib import Path
 
 import trio
 
+from helpers.processes import is_alive
+
 CANDIDATES = (
     "pwrite64",
     "pread64",
@@ -72,7 +74,7 @@ async def injecting(
 async def _end(tracer: subprocess.Popen[bytes], pid: int) -> None:
     """Let strace go. Asked to detach from a process that is just ending it may wait for ever, so it is killed then."""
     with trio.CancelScope(shield=True):
-        steps = (tracer.terminate, tracer.kill) if _is_running(pid) else (None, tracer.terminate, tracer.kill)
+        steps = (tracer.terminate, tracer.kill) if is_alive(pid) else (None, tracer.terminate, tracer.kill)
         for step in steps:
             if step is not None:
                 step()
@@ -81,14 +83,6 @@ async def _end(tracer: subprocess.Popen[bytes], pid: int) -> None:
                     await trio.sleep(0.01)
                 break
     tracer.communicate()
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return state.rpartition(")")[2].split()[0] not in "ZX"
 
 
 async def _attached(tracer: subprocess.Popen[bytes]) -> None:

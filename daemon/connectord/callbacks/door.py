@@ -8,7 +8,6 @@ that have waited already, and a place is free again in milliseconds. Only then i
 
 from __future__ import annotations
 
-import errno
 import resource
 import traceback
 from collections import Counter, defaultdict
@@ -17,15 +16,14 @@ from typing import Any, Final, Protocol
 
 import trio
 
+from connectord.accepting import accept_patiently
 from connectord.callbacks import answers
 from connectord.callbacks.addresses import group_of, is_within, read_address
 from connectord.callbacks.connection import HttpConnection, HttpService
-from connectord.callbacks.streams import DirectListener, close_now
+from connectord.callbacks.streams import DirectListener, DirectStream, close_now
 
 _SECONDS_BETWEEN_WARNINGS: Final = 10.0
 _REFUSED_BYTES: Final = 64 * 1024
-_OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
-_SECONDS_UNTIL_SOME: Final = 0.1
 
 
 class NewConnection(Protocol):
@@ -36,10 +34,9 @@ class NewConnection(Protocol):
     ) -> HttpConnection[Any]: ...
 
 
-def socket_address(stream: Any) -> tuple[str, int]:
+def socket_address(stream: DirectStream) -> tuple[str, int]:
     """The address and the port at the other end of an accepted connection."""
-    peer: tuple[str, int] = stream.peer
-    return peer
+    return stream.peer
 
 
 class Door:
@@ -76,15 +73,10 @@ class Door:
         async with listener:
             while True:
                 await self._wait_for_place()
-                try:
-                    stream = await listener.accept()
-                except OSError as error:
-                    if error.errno not in _OUT_OF_RESOURCES:
-                        raise
-                    self._service.log.warning("callback_accept_failed", error=str(error))
-                    await trio.sleep(_SECONDS_UNTIL_SOME)
-                else:
-                    connections.start_soon(self._welcome, stream)
+                stream = await accept_patiently(
+                    listener, lambda error: self._service.log.warning("callback_accept_failed", error=str(error))
+                )
+                connections.start_soon(self._welcome, stream)
 
     async def _wait_for_place(self) -> None:
         """Leave who comes in the kernel's queue for a moment, while all places are taken and none can be freed."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import math
 import os
 import select
@@ -18,6 +17,7 @@ from typing import Any, Generic, TypeVar
 import structlog
 import trio
 
+from connectord.accepting import accept_patiently
 from connectord.control.peers import Peer, peer_of
 from connectord.control.protocol import (
     INVALID_REQUEST,
@@ -51,7 +51,6 @@ _HANGUP_CHECK_SECONDS = 0.25
 _LINGER_SECONDS = 1
 _SECONDS_BETWEEN_WARNINGS = 10
 _READ_BYTES = 64 * 1024
-_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 log = structlog.get_logger(__name__)
 
@@ -172,14 +171,9 @@ async def serve_control(
 
     async def accept(nursery: trio.Nursery) -> None:
         while True:
-            try:
-                stream = await listener.accept()
-            except OSError as error:
-                if error.errno not in _OUT_OF_RESOURCES:
-                    raise
-                log.warning("control_accept_failed", error=str(error))
-                await trio.sleep(0.1)
-                continue
+            stream = await accept_patiently(
+                listener, lambda error: log.warning("control_accept_failed", error=str(error))
+            )
             try:
                 peer = peer_of(stream)
             except OSError as error:
