@@ -14,7 +14,7 @@ PLUGINS := plugins/connectord-http plugins/connectord-exec plugins/connectord-am
 
 .PHONY: demo test lint simulate mutants bench bench-scale attack forge fuzz docs clean services packages deb deb-test restarts service-report
 .PHONY: bench-peers bench-peers-setup bench-quick
-.PHONY: model model-bugs coverage
+.PHONY: model model-bugs coverage fresh-examples
 .PHONY: prove prove-kills prove-power-loss prove-nth-call prove-disk-full prove-stopped prove-resources prove-clock
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -33,6 +33,10 @@ demo: $(READY)
 
 test: lint
 	$(BIN)/python -m pytest -q -n auto --dist worksteal
+
+# The tests' random examples are the same in every run, so that none can fail by a draw; here they are others each time
+fresh-examples: $(READY)
+	$(BIN)/python -m pytest -q -n auto --dist worksteal --hypothesis-profile fresh $(shell grep -rl hypothesis tests plugins --include='test_*.py')
 
 lint: $(READY)
 	$(BIN)/ruff check .

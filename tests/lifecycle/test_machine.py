@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 from connectord.errors import Refused
 from connectord.lifecycle import events as on
 from connectord.lifecycle.action import Action, State
@@ -106,12 +107,21 @@ class OneAction(RuleBasedStateMachine):
         self.exhausted_notices = 0
         self.scheduled_at = T0
 
-    @initialize(policy=policies, failures=st.integers(0, 5))
-    def submit_and_fail_a_few_times(self, policy: Policy, failures: int) -> None:
-        # without a head start most lives would be decided before their first retry
+    @initialize(policy=policies, failures=st.integers(0, 5), then=st.sampled_from(["due", "asked", "taken", "todo"]))
+    def submit_and_come_as_far_as(self, policy: Policy, failures: int, then: str) -> None:
+        # without a head start most lives would be decided before their first retry, question or hand
         self.policy = policy
         for _ in range(failures):
             self._try_and_fail(None)
+        if then == "due" or self.action.state is not State.PENDING:
+            return
+        self.the_attempt_begins_when_due()
+        if then == "asked":
+            self.the_attempt_is_interrupted()
+        else:
+            self.the_system_takes_it()
+        if then == "todo":
+            self.fire(on.FailureReceived("d0", "no", {}, None))
 
     # -- what can happen ---------------------------------------------------------------------------------------
 
@@ -168,7 +178,7 @@ class OneAction(RuleBasedStateMachine):
     @precondition(lambda self: self.action.probe)
     @rule(event=probes)
     def the_probe_is_answered(self, event: on.Event) -> None:
-        self.fire(replace(event, about=self.action.attempts))
+        self.fire(msgspec.structs.replace(event, about=self.action.attempts))
 
     @rule(event=probes)
     def any_probe_is_answered(self, event: on.Event) -> None:
