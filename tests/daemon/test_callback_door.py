@@ -101,6 +101,13 @@ async def test_a_valid_callback_gets_in_where_idle_connections_hold_every_place(
     assert (warning["dropped_since_last"], warning["refused_since_last"]) == (1, 0)
 
 
+async def test_who_is_idle_for_too_long_is_let_go() -> None:
+    async with listening(Limits(idle_timeout_seconds=0.2)) as here, await here.connect() as stream:
+        assert await ask(stream) == b"200"
+        with trio.fail_after(10):
+            assert await stream.receive_some(1) == b""
+
+
 async def test_who_never_brought_a_good_token_goes_before_who_did() -> None:
     async with listening(Limits(max_connections=3)) as here:
         kept = await here.connect()

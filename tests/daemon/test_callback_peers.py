@@ -19,6 +19,7 @@ from helpers.callback_listener import (
     chunked,
     connected,
     listening,
+    make_service,
     read_all,
     read_replies,
     read_reply,
@@ -152,6 +153,20 @@ async def test_an_idle_connection_is_closed_without_a_word(autojump_clock: trio.
         assert (await read_reply(memory.client)).status == 200
         assert await read_all(memory.client) == b""
         assert trio.current_time() == pytest.approx(60)
+
+
+async def test_each_connection_is_idle_for_a_time_of_its_own(autojump_clock: trio.testing.MockClock) -> None:
+    service = make_service(FakeHandler(), TIMES)
+    async with connected(service=service) as first, connected(service=service) as second:
+        await first.say(request())
+        await trio.sleep(9)
+        await second.say(request())
+        await trio.sleep(41)
+        await first.say(request() + request()[:30])  # the second of these has the time that a head has
+        await second.ended.wait()
+        assert trio.current_time() == pytest.approx(9 + 60)
+        assert first.ended.is_set()
+        assert [reply.status for reply in read_replies(await read_all(first.client))] == [200, 200, 408]
 
 
 async def test_a_handler_may_take_its_time(autojump_clock: trio.testing.MockClock) -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import structlog
@@ -21,6 +22,7 @@ from connectord.callbacks import (
     serve_callbacks,
 )
 from connectord.callbacks.connection import DRAIN_READING_SECONDS, Connection, Service
+from connectord.callbacks.door import Door
 from connectord.callbacks.limits import DEFAULTS, BadTokens
 
 KEY = TokenKey(bytes(range(32)))
@@ -220,7 +222,9 @@ async def connected(
 ) -> AsyncIterator[InMemory]:
     handler = handler or FakeHandler()
     client, server = pair()
-    connection = Connection(server, service or make_service(handler, limits), address="192.0.2.1", port=4711)
+    service = service or make_service(handler, limits)
+    connection = Connection(server, service, address="192.0.2.1", port=4711)
+    service.connections.add(connection)
     ended = trio.Event()
 
     async def serve() -> None:
@@ -229,5 +233,6 @@ async def connected(
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve)
+        nursery.start_soon(Door(service, partial(Connection, service=service)).let_idle_go)
         yield InMemory(client, connection, handler, ended)
         nursery.cancel_scope.cancel()

@@ -112,11 +112,12 @@ class HttpConnection(ABC, Generic[ServiceT]):
     """Serves one stream until it is closed.
 
     There is one cancel scope for the whole connection, and its deadline is moved from phase to phase: entering one
-    for every wait costs more than parsing a header.
+    for every wait costs more than parsing a header. A plain request moves it not at all: between two requests the
+    door looks who has been idle for too long.
     """
 
     __slots__ = (
-        "_buffer", "_close", "_dropped", "_peer", "_phase", "_scope", "_searched", "_service", "_stream",
+        "_buffer", "_close", "_dropped", "_peer", "_phase", "_scope", "_searched", "_service", "_stream", "_timed",
         "_trusted_proxy", "address", "proven", "waiting_since",
     )  # fmt: skip
 
@@ -145,6 +146,7 @@ class HttpConnection(ABC, Generic[ServiceT]):
         self._close = False
         self._phase = _Phase.NEW
         self._scope = trio.CancelScope()
+        self._timed = False  # whether the scope has a deadline
 
     async def serve(self) -> None:
         """Answer requests until the peer or a limit ends it, then close the stream. Raises nothing but Cancelled."""
@@ -167,6 +169,11 @@ class HttpConnection(ABC, Generic[ServiceT]):
         """Whether nothing is lost if it is dropped: no request of it has arrived whole, or all are answered."""
         return self._phase in _WAITING
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether its last request is answered, and nothing of another one has come."""
+        return self._phase is _Phase.IDLE
+
     def drop(self) -> None:
         """Close at once and without a word: somebody else needs the place."""
         self._dropped = True
@@ -178,6 +185,7 @@ class HttpConnection(ABC, Generic[ServiceT]):
         A request that is not there as a whole when ``read_until`` has come is answered with 503.
         """
         if self._phase in _READING:
+            self._timed = True
             self._scope.deadline = min(
                 self._scope.deadline,
                 self._service.read_until,
@@ -186,11 +194,17 @@ class HttpConnection(ABC, Generic[ServiceT]):
 
     def _handle(self) -> None:
         """From here on to the answer nothing is up to the peer, so no time limit of the listener's holds."""
-        self._phase = _Phase.HANDLING
-        self._scope.deadline = _FOREVER
+        self._enter_untimed(_Phase.HANDLING)
+
+    def _enter_untimed(self, phase: _Phase) -> None:
+        self._phase = phase
+        if self._timed:
+            self._timed = False
+            self._scope.deadline = _FOREVER
 
     def _enter(self, phase: _Phase, seconds: float) -> None:
         self._phase = phase
+        self._timed = True
         deadline = trio.current_time() + seconds
         if self._service.draining and phase in _READING:
             deadline = min(deadline, self._service.read_until)
@@ -228,7 +242,7 @@ class HttpConnection(ABC, Generic[ServiceT]):
             if service.draining:  # it began while the answer was sent, and a connection at work is not told
                 await self._linger()
                 return
-            self._enter(_Phase.IDLE, limits.idle_timeout_seconds)
+            self._enter_untimed(_Phase.IDLE)
             self.waiting_since = trio.current_time()
 
     async def _give_up(self) -> None:

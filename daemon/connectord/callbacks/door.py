@@ -23,6 +23,7 @@ from connectord.callbacks.connection import HttpConnection, HttpService
 from connectord.callbacks.streams import DirectListener, DirectStream, close_now
 
 _SECONDS_BETWEEN_WARNINGS: Final = 10.0
+_SECONDS_BETWEEN_LOOKS: Final = 0.1  # at those that are idle: the end of each could be a time of its own
 _REFUSED_BYTES: Final = 64 * 1024
 
 
@@ -77,6 +78,24 @@ class Door:
                     listener, lambda error: self._service.log.warning("callback_accept_failed", error=str(error))
                 )
                 connections.start_soon(self._welcome, stream)
+
+    async def let_idle_go(self) -> None:
+        """Close what no request came on for as long as it may be idle. Runs until cancelled.
+
+        One timer for all of them: moving one for each request costs as much as reading the request.
+        """
+        while True:
+            now = trio.current_time()
+            limit = self._service.limits.idle_timeout_seconds
+            next_end = now + limit
+            for connection in self._service.connections:
+                if connection.is_idle:
+                    end = connection.waiting_since + limit
+                    if end <= now:
+                        connection.drop()
+                    else:
+                        next_end = min(next_end, end)
+            await trio.sleep_until(max(next_end, now + _SECONDS_BETWEEN_LOOKS))
 
     async def _wait_for_place(self) -> None:
         """Leave who comes in the kernel's queue for a moment, while all places are taken and none can be freed."""

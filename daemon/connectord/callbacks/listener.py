@@ -101,6 +101,7 @@ async def serve_http(
         async with trio.open_nursery() as accepting:
             for listener in listeners:
                 accepting.start_soon(door.let_in, listener, connections)
+            accepting.start_soon(door.let_idle_go)
             task_status.started()
             if drain is not None:
                 await drain.wait()
