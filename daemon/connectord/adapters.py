@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 import httpx
+import msgspec
 import pydantic
 
 from connectord.errors import CallbackNotAllowed, InvalidCallback, NotConnected, NotFound, TargetRefused
@@ -75,8 +76,7 @@ API_VERSION = 1
 """The version of this interface. A plugin names the one that it was written for when it registers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One attempt at one action, as an adapter gets it.
 
     Every attempt of an action carries the same ``idempotency_key`` (rule 14), so a system that honours it does
@@ -186,8 +186,7 @@ class Deliver(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class CallbackRequest:
+class CallbackRequest(msgspec.Struct, frozen=True):
     """A callback as it came in, after its token was verified. Header names are lower case."""
 
     action_id: str
@@ -202,8 +201,7 @@ class AdapterSettings(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
-@dataclass(frozen=True, slots=True)
-class WholeRequest:
+class WholeRequest(msgspec.Struct, frozen=True):
     """A request that is there as a whole, for :meth:`WholeExchanges.exchange`.
 
     ``headers`` are all that is sent, Host and Content-Length among them. ``sni_hostname`` is whose certificate is
@@ -212,13 +210,15 @@ class WholeRequest:
 
     method: str
     url: httpx.URL
-    headers: Sequence[tuple[bytes, bytes]] = field(repr=False)
-    content: bytes = field(repr=False)
+    headers: Sequence[tuple[bytes, bytes]]
+    content: bytes
     sni_hostname: str | None = None
 
+    def __repr__(self) -> str:
+        return f"<WholeRequest {self.method} {self.url.host}>"  # the rest may hold secrets
 
-@dataclass(frozen=True, slots=True)
-class WholeAnswer:
+
+class WholeAnswer(msgspec.Struct, frozen=True):
     """An answer that was received as a whole.
 
     ``body`` is None where it has more bytes than were wanted, or where ``broken`` says why it did not come whole.
@@ -230,8 +230,7 @@ class WholeAnswer:
     broken: httpx.TransportError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ExchangeLimits:
+class ExchangeLimits(msgspec.Struct, frozen=True):
     """In seconds: for connecting, for each silence, for everything up to the end of the answer's head, and for its
     body; and how many bytes the body may have.
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import httpx
 import pytest
@@ -13,6 +12,7 @@ from connectord.adapters import ExchangeLimits, WholeExchanges, WholeRequest
 from connectord.http_out import PooledTransport
 from helpers.raw_server import answering, read_head, serve_raw
 from helpers.transports import make_ours
+from msgspec.structs import replace
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: b\r\n\r\nok"
 LIMITS = ExchangeLimits(connect_seconds=5, read_seconds=5, head_seconds=15, body_seconds=5, body_bytes=100)

@@ -16,8 +16,8 @@ NOW = 784_111_777.0
 def outcome(status: int, body: Any = b"", *, dialect: str = "connectord", **headers: str) -> Outcome:
     if isinstance(body, dict):
         body = json.dumps(body).encode()
-    names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return judge(Answer(status, names, body), DIALECTS[dialect], now=NOW)
+    wire = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return judge(Answer(status, wire, body), DIALECTS[dialect], now=NOW)
 
 
 @pytest.mark.parametrize("body", [b"", b"no", None, b'{"status": "success"}'])

@@ -172,7 +172,7 @@ class FakeExchange:
     async def send_once(self, request: Any, *, limit: int) -> Any:
         await trio.lowlevel.checkpoint()
         self.sent += 1
-        return Answer(200, {}, self.bodies.pop(0))
+        return Answer(200, [], self.bodies.pop(0))
 
 
 def source(*bodies: bytes) -> tuple[TokenSource, FakeExchange]:

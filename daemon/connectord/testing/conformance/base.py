@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
 
+import msgspec
 import pytest
 import trio
 
@@ -171,7 +172,7 @@ class ConformanceBase:
             raise failure
 
     def _call(self, **changes: Any) -> Call:
-        return replace(self.make_call(), **{"idempotency_key": KEY, **changes})
+        return msgspec.structs.replace(self.make_call(), **{"idempotency_key": KEY, **changes})
 
     def _instance(self, settings: Mapping[str, Any], concurrency: int | None = None) -> Adapter:
         context = make_context(system="conformance", concurrency=concurrency or self.concurrency)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+import msgspec
 from connectord.adapters import (
     Adapter,
     AdapterContext,
@@ -27,6 +28,7 @@ from connectord_http.callback_reading import MappedCallbacks
 from connectord_http.credentials import credential_query, literal_headers
 from connectord_http.dialects import DIALECTS
 from connectord_http.expressions import MappingFailed
+from connectord_http.headers import wire_headers
 from connectord_http.poll_reading import PolledAnswers
 from connectord_http.requests import RequestMapping
 from connectord_http.sender import Sender
@@ -96,7 +98,7 @@ class HttpAdapter(Adapter):
             request = self._requests.build(call)
             if self._signer is not None:
                 signature = self._signer.sign(call.action_id, request.content or b"")
-                request = replace(request, headers={**request.headers, **signature})
+                request = msgspec.structs.replace(request, headers={**request.headers, **wire_headers(signature)})
             outcome = self._judge(await self._sender.send(request), now=self._now())
         except NotConnected as error:
             raise self._concealed(error) from error

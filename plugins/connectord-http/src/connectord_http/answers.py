@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
+import httpx
 import msgspec
 from connectord.adapters import NotConnected, Outcome, Rejected, Taken
 
@@ -18,15 +19,18 @@ _LONGEST_REFERENCE = 4_096
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """An answer as it came in.
-
-    ``headers`` has lower-case names. ``body`` is None where it could not be had, because it was too long, in an
+    """An answer as it came in. ``body`` is None where it could not be had, because it was too long, in an
     unknown encoding or cut off; the answer is judged by its status alone then.
     """
 
     status: int
-    headers: Mapping[str, str]
+    wire_headers: Sequence[tuple[bytes, bytes]]
     body: bytes | None
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, by whatever case; made when somebody asks, as hardly anybody does."""
+        return httpx.Headers(list(self.wire_headers))
 
 
 def judge(answer: Answer, dialect: Dialect, *, now: float) -> Outcome:

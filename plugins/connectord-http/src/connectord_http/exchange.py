@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
 
 import httpx
+import msgspec
 import trio
 from connectord.adapters import ExchangeLimits, Network, NotConnected, WholeExchanges, WholeRequest
 from connectord.address_guard import AddressGuard
@@ -19,6 +21,7 @@ from connectord.address_guard import AddressGuard
 from connectord_http.answers import Answer
 from connectord_http.bodies import decompress, read_body
 from connectord_http.failures import describe, describe_lookup
+from connectord_http.headers import Headers, wire_headers
 
 MOST_ADDRESSES = 4
 """How many addresses of one name are tried, where they were looked up here."""
@@ -26,12 +29,9 @@ MOST_ADDRESSES = 4
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _WITH_BODY = ("POST", "PUT", "PATCH")
-_Headers: TypeAlias = dict[str, tuple[bytes, bytes]]
-"""Names and values by the names in lower case, so that a later one takes an earlier one's place."""
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedRequest:
+class PreparedRequest(msgspec.Struct, frozen=True):
     """A request, complete but for the headers that the exchange adds to each.
 
     ``guarded`` says that somebody else named its target, which has to be checked. ``without`` names the exchange's
@@ -40,10 +40,13 @@ class PreparedRequest:
 
     method: str
     url: httpx.URL
-    headers: dict[str, str] = field(repr=False)
-    content: bytes | None = field(repr=False)
+    headers: Headers
+    content: bytes | None
     guarded: bool = False
     without: Collection[str] = ()
+
+    def __repr__(self) -> str:
+        return f"<PreparedRequest {self.method} {self.url.host}>"  # the rest may hold secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +74,15 @@ class Exchange:
     ) -> None:
         self._network = network
         self._limits = limits
-        self._headers = _by_name({"Accept": "*/*", "Connection": "keep-alive"}) | _by_name(headers)
+        self._headers = wire_headers({"Accept": "*/*", "Connection": "keep-alive"}) | wire_headers(headers)
         self._guard = guard
         self._proxy = proxy
         connect_seconds, self._read_seconds = limits.connect_ms / 1000, limits.read_ms / 1000
         # the transport's own limits are for each silence: a peer that sends a byte now and then would never meet one
         self._head_seconds = connect_seconds + 2 * self._read_seconds
+        self._limits_of_body = lru_cache(4)(
+            partial(ExchangeLimits, connect_seconds, self._read_seconds, self._head_seconds, self._read_seconds)
+        )
         timeout = httpx.Timeout(self._read_seconds, connect=connect_seconds, pool=connect_seconds)
         self._extensions: Mapping[str, Any] = {"timeout": timeout.as_dict()}
         self._transport: httpx.AsyncBaseTransport | None = None
@@ -162,7 +168,7 @@ class Exchange:
         try:
             if response.has_redirect_location:
                 _check_location(response.headers["location"])
-            return Answer(response.status_code, response.headers, await self._read(response, limit))
+            return Answer(response.status_code, response.headers.raw, await self._read(response, limit))
         finally:
             await response.aclose()
 
@@ -176,22 +182,22 @@ class Exchange:
             request.content or b"",
             host if url.scheme == "https" else None,
         )
-        seconds = self._limits.connect_ms / 1000, self._read_seconds, self._head_seconds, self._read_seconds
-        answer = await whole.exchange(wire, ExchangeLimits(*seconds, limit))
-        status, headers = answer.status, httpx.Headers(list(answer.headers))
-        if status in _REDIRECTS and "location" in headers:
-            _check_location(headers["location"])
-        if answer.broken is not None and 200 <= status < 300:
+        exchanged = await whole.exchange(wire, self._limits_of_body(limit))
+        answer = Answer(exchanged.status, exchanged.headers, exchanged.body)
+        status = answer.status
+        if status in _REDIRECTS and "location" in answer.headers:
+            _check_location(answer.headers["location"])
+        if exchanged.broken is not None and 200 <= status < 300:
             # its body could have been the response itself: the next attempt, with the same key, will tell
-            raise answer.broken
-        body = answer.body
-        if body:
-            body = decompress(body, headers.get("content-encoding", "identity"), limit)
-        return Answer(status, headers, body)
+            raise exchanged.broken
+        if not answer.body:
+            return answer
+        body = decompress(answer.body, answer.headers.get("content-encoding", "identity"), limit)
+        return Answer(status, exchanged.headers, body)
 
-    def _headers_of(self, request: PreparedRequest) -> _Headers:
+    def _headers_of(self, request: PreparedRequest) -> Headers:
         # where the connection leads to an address that was checked, the name goes on in HTTP
-        headers = {"host": (b"Host", request.url.netloc), **self._headers, **_by_name(request.headers)}
+        headers = {"host": (b"Host", request.url.netloc), **self._headers, **request.headers}
         for name in request.without:
             headers.pop(name, None)
         if request.content or request.method in _WITH_BODY:
@@ -206,10 +212,6 @@ class Exchange:
                 # its body could have been the response itself: the next attempt, with the same key, will tell
                 raise
             return None
-
-
-def _by_name(headers: Mapping[str, str]) -> _Headers:
-    return {name.lower(): (name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()}
 
 
 def _check_location(location: str) -> None:

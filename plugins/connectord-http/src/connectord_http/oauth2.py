@@ -17,6 +17,7 @@ from connectord_http.auth_settings import OAuth2Settings
 from connectord_http.credentials import basic
 from connectord_http.documents import decode_json, plain
 from connectord_http.exchange import Exchange, PreparedRequest
+from connectord_http.headers import wire_headers
 from connectord_http.request_settings import is_header_value
 
 LARGEST_ANSWER = 65_536
@@ -113,7 +114,8 @@ def _token_request(settings: OAuth2Settings) -> PreparedRequest:
         headers["Authorization"] = basic(quote(settings.client_id, safe=""), quote(secret, safe=""))
     else:
         fields |= {"client_id": settings.client_id, "client_secret": secret}
-    return PreparedRequest("POST", httpx.URL(settings.token_url), headers, urlencode(fields).encode("ascii"))
+    url = httpx.URL(settings.token_url)
+    return PreparedRequest("POST", url, wire_headers(headers), urlencode(fields).encode("ascii"))
 
 
 def _document(answer: Answer) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import httpx
+import msgspec
 from connectord.adapters import TargetRefused
 
 from connectord_http.answers import Answer, status_line
@@ -60,13 +61,13 @@ class Redirects:
             raise TargetRefused(f"{where}: {error}") from error
         if request.url.scheme == "https" and url.scheme != "https":
             raise TargetRefused(f"{where}: it leads from https to http")
-        hop = replace(request, url=url, guarded=True)
+        hop = msgspec.structs.replace(request, url=url, guarded=True)
         if _origin(url) == _origin(request.url):
             return hop
         if self.only_same_origin:
             raise TargetRefused(f"{where}: the client certificate is not for another origin")
-        kept = {name: value for name, value in request.headers.items() if name.lower() not in self.secret_headers}
-        return replace(hop, headers=kept, without=self.secret_headers)
+        kept = {name: value for name, value in request.headers.items() if name not in self.secret_headers}
+        return msgspec.structs.replace(hop, headers=kept, without=self.secret_headers)
 
 
 def _sound(location: str) -> str:

@@ -13,6 +13,7 @@ from connectord.adapters import Call, call_document
 from connectord_http.dialects import Dialect
 from connectord_http.exchange import PreparedRequest
 from connectord_http.expressions import MappingFailed, Search, compile_expression
+from connectord_http.headers import wire_headers
 from connectord_http.request_settings import BodyFormat, RequestSettings, is_header_value
 from connectord_http.templates import Expression, Render, as_text, compile_template, is_literal
 from connectord_http.urls import RenderUrl, compile_url, compile_whole_url, has_placeholder, takes_target
@@ -67,17 +68,18 @@ class RequestMapping:
         self._encode = _body_encoder(settings, dialect)
         named = {name.lower() for name in settings.headers}
         self._with_trace = "traceparent" not in named
-        self._fixed_headers = dict(headers or {})
+        fixed = dict(headers or {})
         if self._encode is not None and "content-type" not in named:
-            self._fixed_headers["Content-Type"] = _CONTENT_TYPES[settings.body_format]
+            fixed["Content-Type"] = _CONTENT_TYPES[settings.body_format]
+        self._fixed_headers = wire_headers(fixed)
 
     def build(self, call: Call) -> PreparedRequest:
         """The request for ``call``. Raises :class:`MappingFailed` where the action's data do not fit."""
-        headers = dict(self._fixed_headers)
+        headers = self._fixed_headers.copy()
         if self._with_key:
-            headers["Idempotency-Key"] = call.idempotency_key
+            headers["idempotency-key"] = b"Idempotency-Key", call.idempotency_key.encode("ascii")
         if self._with_trace and call.traceparent is not None:
-            headers["traceparent"] = call.traceparent
+            headers["traceparent"] = b"traceparent", call.traceparent.encode("ascii")
         url = self._url
         if self._render_url is not None or self._headers:
             document = request_document(call)
@@ -86,7 +88,7 @@ class RequestMapping:
             for name, search in self._headers.items():
                 value = _header(name, search(document))
                 if value is not None:
-                    headers[name] = value
+                    headers |= wire_headers({name: value})
         if url is None:
             raise RuntimeError("a mapping has a literal URL or one that it renders")
         content = None if self._encode is None else self._encode(call)

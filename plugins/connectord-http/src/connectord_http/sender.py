@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import partial
 
+import msgspec
 from connectord import __version__
 from connectord.adapters import Network
 from connectord.address_guard import AddressGuard, Lookup, parse_network
@@ -13,6 +13,7 @@ from connectord.address_guard import AddressGuard, Lookup, parse_network
 from connectord_http.answers import Answer
 from connectord_http.credentials import Concealer, credential_headers, literal_headers, secret_headers
 from connectord_http.exchange import Exchange, PreparedRequest, TimeLimits
+from connectord_http.headers import wire_headers
 from connectord_http.oauth2 import Token, TokenSource
 from connectord_http.redirects import Redirects
 from connectord_http.settings import HttpSettings
@@ -99,4 +100,5 @@ class Sender:
 
 
 def _bearing(request: PreparedRequest, token: Token) -> PreparedRequest:
-    return replace(request, headers={**request.headers, "Authorization": f"Bearer {token.value}"})
+    bearer = wire_headers({"Authorization": f"Bearer {token.value}"})
+    return msgspec.structs.replace(request, headers={**request.headers, **bearer})
