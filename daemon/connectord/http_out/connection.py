@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import socket
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
 import httpx
@@ -86,24 +86,41 @@ class Connection:
         :class:`httpx.RemoteProtocolError` when what comes back meanwhile is no response.
         """
         body = request.stream
-        if isinstance(body, httpx.ByteStream):
-            await self.send_whole(request.method, head, iter(body), timeout_seconds)
-            return
         self.response.expect(head_only=request.method == "HEAD")
         self._request_is_out = False
-        if isinstance(body, httpx.AsyncByteStream):
+        if isinstance(body, httpx.ByteStream):
+            is_out = await self._send(head.data + fitting(body, head), timeout_seconds)
+        elif isinstance(body, httpx.AsyncByteStream):
             is_out = await self._send(head.data, timeout_seconds) and await self._stream(body, head, timeout_seconds)
         else:
             raise TypeError("an asynchronous transport needs an asynchronous request body")
         self._request_is_out = is_out and not head.closes
 
     async def send_whole(
-        self, method: str, head: RequestHead, body: Iterable[bytes], timeout_seconds: float | None
+        self,
+        method: str,
+        head: RequestHead,
+        content: bytes,
+        scope: trio.CancelScope,
+        limits: ExchangeLimits,
+        head_ends_at: float,
     ) -> None:
-        """As :meth:`send`, with a body that is there."""
+        """As :meth:`send`, with a body that is there.
+
+        Where it has to wait for the kernel, ``scope``, in which it is called, lasts until ``head_ends_at``.
+        """
         self.response.expect(head_only=method == "HEAD")
         self._request_is_out = False
-        self._request_is_out = await self._send(head.data + fitting(body, head), timeout_seconds) and not head.closes
+        data = head.data + fitting((content,), head)
+        try:
+            sent = self._connected.send_nowait(data)
+            if sent < len(data):
+                scope.deadline = head_ends_at
+                if not await self._send_slowly(memoryview(data)[sent:], limits.read_seconds):
+                    return
+        except (OSError, trio.ClosedResourceError):
+            return  # as in _send
+        self._request_is_out = not head.closes
 
     async def _stream(self, body: httpx.AsyncByteStream, head: RequestHead, timeout_seconds: float | None) -> bool:
         sent = 0
@@ -196,13 +213,16 @@ class Connection:
     async def receive_whole(self, scope: trio.CancelScope, limits: ExchangeLimits, head_ends_at: float) -> bytes | None:
         """Receive the head and the body: the body, or None if it is too long.
 
-        Moves the deadline of ``scope``, in which it is called, from limit to limit. Raises as :meth:`receive_head`.
+        Moves the deadline of ``scope``, in which it is called, from limit to limit, where it is not there already to
+        a hundredth. Raises as :meth:`receive_head`.
         """
         if self.closed:
             raise httpx.ReadError(_CLOSED)
         response, silence = self.response, limits.read_seconds
         while not response.has_head():
-            scope.deadline = min(trio.current_time() + silence, head_ends_at)
+            ends_at = min(trio.current_time() + silence, head_ends_at)
+            if abs(ends_at - scope.deadline) > silence / 100:
+                scope.deadline = ends_at
             await self._receive_some()
         if response.complete:
             body = response.take_body()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Hashable, Iterator
 from typing import Generic, Protocol, TypeVar
 
@@ -34,7 +34,8 @@ class Idle(Generic[T]):
         self._keepalive_seconds = keepalive_seconds
         self._most = most
         self._by_origin: dict[Hashable, deque[T]] = {}
-        self._by_age: dict[T, None] = {}  # all of them again, the longest idle first
+        # all of them again, the longest idle first; of a dict, the first is found by passing over all that have left
+        self._by_age: OrderedDict[T, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._by_age)

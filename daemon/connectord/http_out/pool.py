@@ -34,13 +34,12 @@ class Pool:
         """What is busy and idle at this moment."""
         return TransportStatistics(busy=len(self._busy), idle=len(self._idle))
 
-    def take(self, origin: Origin) -> tuple[Connection, bool]:
-        """A connection that is busy from now on, and whether it is a new one, which is not open yet.
+    def take(self, origin: Origin, now: float) -> tuple[Connection, bool]:
+        """A connection that is busy from ``now`` on, and whether it is a new one, which is not open yet.
 
         A server that closes an idle connection is noticed here, as far as it can be: what it has sent is looked
         at, what is still on its way cannot be.
         """
-        now = trio.current_time()
         while (connection := self._idle.take(origin)) is not None:
             if self._idle.is_fresh(connection, now) and connection.is_quiet():
                 self._busy.add(connection)

@@ -43,6 +43,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         self._connect_timeout_seconds = connect_timeout_seconds
         self._pool = Pool(keepalive_seconds=keepalive_seconds, max_idle=max_idle)
         self._heads = HeadWriter()
+        self._places = _Places()
         self._closed = False
 
     def statistics(self) -> TransportStatistics:
@@ -61,7 +62,8 @@ class PooledTransport(httpx.AsyncBaseTransport):
         trace: Trace | None = extensions.get("trace")
         target = extensions.get("target") or request.url.raw_path
         head = self._heads.write(request.method, target, request.headers.raw)
-        connection, is_new = self._pool.take(_origin(request.url, extensions.get("sni_hostname")))
+        origin = _origin(request.url, extensions.get("sni_hostname"))
+        connection, is_new = self._pool.take(origin, trio.current_time())
         read_timeout = timeouts.get("read")
         try:
             if is_new:
@@ -99,17 +101,21 @@ class PooledTransport(httpx.AsyncBaseTransport):
         """
         if self._closed:
             raise RuntimeError("the transport is closed")
-        head = self._heads.write(request.method, request.url.raw_path, request.headers)
-        connection, is_new = self._pool.take(_origin(request.url, request.sni_hostname))
+        now = trio.current_time()
+        origin, target = self._places.find(request.url, request.sni_hostname)
+        head = self._heads.write(request.method, target, request.headers)
+        connection, is_new = self._pool.take(origin, now)
         broken: httpx.TransportError | None = None
         body: bytes | None = None
         response = connection.response
-        ends_at = trio.current_time() + limits.head_seconds
+        ends_at = now + limits.head_seconds
         try:
-            with trio.CancelScope(deadline=ends_at) as scope:
+            # moving a deadline costs as much as a wait: where it is connected already, this one is right from the start
+            first_end = ends_at if is_new else min(now + limits.read_seconds, ends_at)
+            with trio.CancelScope(deadline=first_end) as scope:
                 if is_new:
                     await connection.open(self._ssl_context, timeout_seconds=limits.connect_seconds, trace=None)
-                await connection.send_whole(request.method, head, (request.content,), limits.read_seconds)
+                await connection.send_whole(request.method, head, request.content, scope, limits, ends_at)
                 try:
                     body = await connection.receive_whole(scope, limits, ends_at)
                 except httpx.TransportError as error:
@@ -134,6 +140,24 @@ class PooledTransport(httpx.AsyncBaseTransport):
         """
         self._closed = True
         self._pool.close()
+
+
+class _Places:
+    """Where requests go. An adapter mostly has one URL: what it says is read again only for another one."""
+
+    __slots__ = ("_origin", "_sni_hostname", "_target", "_url")
+
+    def __init__(self) -> None:
+        self._url: httpx.URL | None = None
+        self._sni_hostname: str | None = None
+
+    def find(self, url: httpx.URL, sni_hostname: str | None) -> tuple[Origin, bytes]:
+        """Whom to connect to, and what to ask for."""
+        if url is not self._url or sni_hostname != self._sni_hostname:
+            self._origin = _origin(url, sni_hostname)
+            self._target = url.raw_path
+            self._url, self._sni_hostname = url, sni_hostname
+        return self._origin, self._target
 
 
 class _ResponseBody(httpx.AsyncByteStream):
