@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from connectord.callbacks.answers import Answer
+from connectord.callbacks.answers import HEADERS_TOO_LARGE, Answer
 from connectord.callbacks.limits import Limits
-from connectord.callbacks.requests import fault, parse_any, read_plain
+from connectord.callbacks.requests import Head, fault, parse_any, read, read_plain
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -35,11 +35,10 @@ def head_of(first: bytes, headers: list[tuple[bytes, bytes, bytes]]) -> bytes:
 
 def agrees(head: bytes) -> bool:
     """Whether it was read without h11; fails where h11 disagrees."""
-    if fault(head, LIMITS) is not None:
-        return False
     plain = read_plain(head)
     if plain is None:
         return False
+    assert fault(head, LIMITS) is None, head
     other = parse_any(head, LIMITS)
     assert not isinstance(other, Answer), (head, other.why)
     other.parser = None
@@ -71,6 +70,14 @@ def test_what_is_read_without_h11_is_what_h11_reads(first: bytes, headers: list[
 def test_every_value_of_every_header_agrees(name: bytes, value: bytes) -> None:
     for separator in SEPARATORS:
         agrees(head_of(FIRST_LINES[0], [(b"Host", b": ", b"a"), (name, separator, value)]))
+
+
+def test_a_plain_head_of_any_length_meets_the_limits() -> None:
+    headers = [(b"Host", b": ", b"a"), *((b"X-%d" % number, b": ", b"b" * 200) for number in range(9))]
+    head = head_of(FIRST_LINES[0], headers)
+    assert isinstance(read(head, Limits(max_headers=10, max_header_bytes=len(head))), Head)
+    assert read(head, Limits(max_headers=9)) is HEADERS_TOO_LARGE
+    assert read(head, Limits(max_header_bytes=len(head) - 1)) is HEADERS_TOO_LARGE
 
 
 def test_an_ordinary_callback_is_read_without_h11() -> None:

@@ -19,7 +19,7 @@ from connectord.callbacks import answers
 from connectord.callbacks.addresses import client_behind, group_of
 from connectord.callbacks.answers import Answer, CallbackAnswer, problem
 from connectord.callbacks.limits import BadTokens, Limits
-from connectord.callbacks.requests import Head, fault, is_json, malformed, parse
+from connectord.callbacks.requests import Head, fault, is_json, malformed, read
 from connectord.callbacks.streams import DirectStream, close_now
 from connectord.callbacks.tokens import TokenKey
 from connectord.errors import CallbackNotAllowed, InvalidCallback, NotFound, Overloaded, StoreError
@@ -287,7 +287,7 @@ class HttpConnection(ABC, Generic[ServiceT]):
                     head = bytes(buffer[: end + 4])
                     del buffer[: end + 4]
                     self._phase = _Phase.HEAD
-                    return fault(head, limits) or parse(head, limits)
+                    return read(head, limits)
                 wrong = fault(buffer, limits)
                 if wrong is not None:
                     return wrong

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import h11
 
@@ -23,6 +24,9 @@ _COMMON_JSON = frozenset({"application/json", "application/json; charset=utf-8",
 _UTF_8 = frozenset({"utf-8", "utf8", '"utf-8"', '"utf8"'})
 _REQUEST_LINE = re.compile(rb"([A-Z]+) (/[\x21-\x7e]*) HTTP/1\.1")
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?[ \t]*")
+_COMMON_LINE = 128
+"""Up to so many bytes of a header's line it is remembered what they say."""
+
 _LENGTH = re.compile(r"[0-9]{1,20}", re.ASCII)
 _ABSOLUTE = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 
@@ -73,15 +77,20 @@ def fault(head: bytes | bytearray, limits: Limits) -> Answer | None:
     return None
 
 
-def parse(head: bytes, limits: Limits) -> Head | Answer:
-    """Read a whole head, in which :func:`fault` found nothing. An answer says why it cannot be read."""
-    return read_plain(head) or parse_any(head, limits)
+def read(head: bytes, limits: Limits) -> Head | Answer:
+    """Read a whole head, up to and with its blank line. An answer says why it cannot be read."""
+    if len(head) <= limits.max_header_bytes:
+        plain = read_plain(head)
+        if plain is not None and len(plain.headers) <= limits.max_headers:
+            return plain
+    return fault(head, limits) or parse_any(head, limits)
 
 
 def read_plain(head: bytes) -> Head | None:
     """A head of the plainest kind; None for any other, whatever it is.
 
-    HTTP/1.1, a path, headers in ASCII of which each stands there once, a Host, and no Transfer-Encoding.
+    HTTP/1.1, a path, headers in ASCII of which each stands there once, a Host, and no Transfer-Encoding. In such a one
+    :func:`fault` finds nothing but that there is too much of it.
     """
     first, *lines = head[:-4].split(b"\r\n")
     request = _REQUEST_LINE.fullmatch(first)
@@ -89,10 +98,10 @@ def read_plain(head: bytes) -> Head | None:
         return None
     headers: dict[str, str] = {}
     for line in lines:
-        header = _HEADER.fullmatch(line)
+        header = _read_line(line) if len(line) <= _COMMON_LINE else _read_any_line(line)
         if header is None:
             return None
-        headers[header[1].decode("ascii").lower()] = (header[2] or b"").decode("ascii")
+        headers[header[0]] = header[1]
     if len(headers) != len(lines) or "host" not in headers or "transfer-encoding" in headers:
         return None
     plain = Head(request[1], request[2], b"1.1", headers)
@@ -104,8 +113,16 @@ def read_plain(head: bytes) -> Head | None:
     return plain
 
 
+def _read_any_line(line: bytes) -> tuple[str, str] | None:
+    header = _HEADER.fullmatch(line)
+    return None if header is None else (header[1].decode("ascii").lower(), (header[2] or b"").decode("ascii"))
+
+
+_read_line = lru_cache(256)(_read_any_line)  # a system says mostly the same in all of its requests
+
+
 def parse_any(head: bytes, limits: Limits) -> Head | Answer:
-    """As :func:`parse`, with h11."""
+    """Read a whole head with h11, in which :func:`fault` found nothing."""
     parser = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.max_header_bytes)
     parser.receive_data(head)
     try:
