@@ -6,7 +6,7 @@ import random
 from contextlib import suppress
 
 import pytest
-from connectord.ledger.ids import IdSource, encode
+from connectord.ledger.ids import IdSource
 from connectord.trace_context import (
     attempt_traceparent,
     is_sampled,
@@ -14,6 +14,7 @@ from connectord.trace_context import (
     span_id,
     trace_of,
 )
+from connectord.ulids import encode
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -13,8 +13,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from connectord.ledger.ids import encode
 from connectord.lifecycle.transitions import TABLE
+from connectord.ulids import encode
 
 LEGAL = {(row.state.value, row.to.value, row.event.__name__) for row in TABLE if row.history}
 ANSWERED = {"closed", "todo", "in_progress"}

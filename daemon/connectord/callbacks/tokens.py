@@ -19,6 +19,7 @@ from pathlib import Path
 
 from connectord.errors import InvalidRequest, StateDirectoryUnusable
 from connectord.store.state_directory import sync_name
+from connectord.ulids import ALPHABET, encode
 
 KEY_BYTES = 32
 """The length of the secret."""
@@ -32,11 +33,8 @@ TOKEN_CHARACTERS = 48
 _ID_BYTES = 16
 _ACTION_ID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{48}", re.ASCII)
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 # of bytes: str.translate looks every character up in a dictionary, and takes eight times as long
-_TO_INT_DIGITS = bytes.maketrans(_CROCKFORD.encode(), b"0123456789abcdefghijklmnopqrstuv")
-_PAIRS = [high + low for high in _CROCKFORD for low in _CROCKFORD]  # 10 bits at a time: base64.b32encode is slower
-_SHIFTS = range(120, -1, -10)
+_TO_INT_DIGITS = bytes.maketrans(ALPHABET.encode(), b"0123456789abcdefghijklmnopqrstuv")
 _INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
@@ -104,8 +102,7 @@ class TokenKey:
         id_bytes = raw[:_ID_BYTES]
         if not hmac.compare_digest(self._mac(id_bytes), raw[_ID_BYTES:]):
             return None
-        number = int.from_bytes(id_bytes, "big")
-        return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
+        return encode(int.from_bytes(id_bytes, "big"))
 
     def _mac(self, id_bytes: bytes) -> bytes:
         inner, outer = self._inner.copy(), self._outer.copy()

@@ -23,6 +23,15 @@ LimitOf: TypeAlias = Callable[[str], int | None]
 
 def action_view(record: ActionRecord, limit_of: LimitOf) -> r.Action:
     """An action, as ``show`` returns it."""
+    return _view(record, msgspec.json.decode(record.data), msgspec.json.decode(record.response_data), limit_of)
+
+
+def new_action_view(action: Action, data: dict[str, Any], limit_of: LimitOf) -> r.Action:
+    """An action that was just submitted with ``data``, without a look into the store."""
+    return _view(ActionRecord(action, None, None, "", ""), data, {}, limit_of)
+
+
+def _view(record: ActionRecord, data: dict[str, Any], response_data: dict[str, Any], limit_of: LimitOf) -> r.Action:
     action = record.action
     today = limit_of(action.system)
     limit = action.shown_limit(today)
@@ -48,8 +57,8 @@ def action_view(record: ActionRecord, limit_of: LimitOf) -> r.Action:
         todo_at=_time(action.todo_at),
         closed_at=_time(action.closed_at),
         assigned_to=_assigned(action),
-        data=msgspec.json.decode(record.data),
-        response_data=msgspec.json.decode(record.response_data),
+        data=data,
+        response_data=response_data,
         rerun_of=record.rerun_of,
         held=today is None and action.closed_at is None,
         highlighted=is_highlighted(action),
@@ -64,11 +73,6 @@ def action_view(record: ActionRecord, limit_of: LimitOf) -> r.Action:
         ],
         notifications=[notification_view(item) for item in record.notifications],
     )
-
-
-def new_action_view(action: Action, data: dict[str, Any], limit_of: LimitOf) -> r.Action:
-    """An action that was just submitted with ``data``, without a look into the store."""
-    return action_view(ActionRecord(action, None, None, msgspec.json.encode(data).decode(), "{}"), limit_of)
 
 
 def with_circuit(view: r.Action, present: Present) -> r.Action:

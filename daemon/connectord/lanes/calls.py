@@ -48,7 +48,7 @@ async def call_adapter(
     ``about`` what it is called for, for the log. Raises only :class:`trio.Cancelled`.
     """
     try:
-        with trio.move_on_after(limit_seconds):
+        with trio.CancelScope(deadline=trio.current_time() + limit_seconds):
             return read(await call())
         return Trouble(f"no answer within {limit_seconds:g} s", outcome_unknown=True)
     except BaseException as error:  # a plugin's fault costs this call and no more

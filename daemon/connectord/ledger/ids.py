@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 
-_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+from connectord.ulids import ALPHABET, encode
+
 _RANDOM_BITS = 80
 
 
@@ -34,10 +35,5 @@ def decode(action_id: str) -> int:
     """The 128-bit number of 26 characters. Raises :class:`ValueError` for any others."""
     value = 0
     for character in action_id:
-        value = value << 5 | _ALPHABET.index(character)
+        value = value << 5 | ALPHABET.index(character)
     return value
-
-
-def encode(value: int) -> str:
-    """The 26 characters of a 128-bit number."""
-    return "".join([_ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5)])
