@@ -429,7 +429,7 @@ class Connection(HttpConnection[Service]):
 
     async def _hand_over(self, action_id: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Ask the handler. Neither this frame nor one below may hold the token: tracebacks may show local variables."""
-        if self._scope.cancel_called:
+        if (self._timed or self._dropped) and self._scope.cancel_called:
             # The deadline passed just as the last byte came: the handler would be cut off in the midst of it.
             await trio.lowlevel.checkpoint()
         self._handle()

@@ -26,9 +26,24 @@ def action_view(record: ActionRecord, limit_of: LimitOf) -> r.Action:
     return _view(record, msgspec.json.decode(record.data), msgspec.json.decode(record.response_data), limit_of)
 
 
-def new_action_view(action: Action, data: dict[str, Any], limit_of: LimitOf) -> r.Action:
-    """An action that was just submitted with ``data``, without a look into the store."""
-    return _view(ActionRecord(action, None, None, "", ""), data, {}, limit_of)
+class NewActionViews:
+    """The views of actions that were just submitted together, without a look into the store.
+
+    They are mostly alike but for their id and data, and copying a view takes a fifth of making it.
+    """
+
+    def __init__(self, limit_of: LimitOf) -> None:
+        self._limit_of = limit_of
+        self._alike: dict[tuple[object, ...], r.Action] = {}
+
+    def of(self, action: Action, data: dict[str, Any]) -> r.Action:
+        """The view of one that was submitted with ``data``."""
+        alike = action.system, action.case_id, action.owner, action.due_at, action.submitted_at
+        view = self._alike.get(alike)
+        if view is None:
+            view = _view(ActionRecord(action, None, None, "", ""), {}, {}, self._limit_of)
+            self._alike[alike] = view
+        return msgspec.structs.replace(view, id=action.id, data=data)
 
 
 def _view(record: ActionRecord, data: dict[str, Any], response_data: dict[str, Any], limit_of: LimitOf) -> r.Action:

@@ -104,23 +104,26 @@ class Connection:
         scope: trio.CancelScope,
         limits: ExchangeLimits,
         head_ends_at: float,
-    ) -> None:
-        """As :meth:`send`, with a body that is there.
+    ) -> bool:
+        """As :meth:`send`, with a body that is there; whether it needed no time.
 
         Where it has to wait for the kernel, ``scope``, in which it is called, lasts until ``head_ends_at``.
         """
         self.response.expect(head_only=method == "HEAD")
         self._request_is_out = False
         data = head.data + fitting((content,), head)
+        at_once = True
         try:
             sent = self._connected.send_nowait(data)
             if sent < len(data):
+                at_once = False
                 scope.deadline = head_ends_at
                 if not await self._send_slowly(memoryview(data)[sent:], limits.read_seconds):
-                    return
+                    return at_once
         except (OSError, trio.ClosedResourceError):
-            return  # as in _send
+            return at_once  # as in _send
         self._request_is_out = not head.closes
+        return at_once
 
     async def _stream(self, body: httpx.AsyncByteStream, head: RequestHead, timeout_seconds: float | None) -> bool:
         sent = 0
@@ -210,19 +213,21 @@ class Connection:
                     scope.deadline = trio.current_time() + timeout_seconds
         raise httpx.ReadTimeout(f"nothing received for {timeout_seconds:g} s")
 
-    async def receive_whole(self, scope: trio.CancelScope, limits: ExchangeLimits, head_ends_at: float) -> bytes | None:
+    async def receive_whole(
+        self, scope: trio.CancelScope, limits: ExchangeLimits, head_ends_at: float, *, timed: bool
+    ) -> bytes | None:
         """Receive the head and the body: the body, or None if it is too long.
 
-        Moves the deadline of ``scope``, in which it is called, from limit to limit, where it is not there already to
-        a hundredth. Raises as :meth:`receive_head`.
+        Moves the deadline of ``scope``, in which it is called, from limit to limit; with ``timed`` it is that of the
+        first silence already. Raises as :meth:`receive_head`.
         """
         if self.closed:
             raise httpx.ReadError(_CLOSED)
         response, silence = self.response, limits.read_seconds
         while not response.has_head():
-            ends_at = min(trio.current_time() + silence, head_ends_at)
-            if abs(ends_at - scope.deadline) > silence / 100:
-                scope.deadline = ends_at
+            if not timed:
+                scope.deadline = min(trio.current_time() + silence, head_ends_at)
+            timed = False
             await self._receive_some()
         if response.complete:
             body = response.take_body()

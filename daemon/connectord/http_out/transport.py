@@ -115,9 +115,9 @@ class PooledTransport(httpx.AsyncBaseTransport):
             with trio.CancelScope(deadline=first_end) as scope:
                 if is_new:
                     await connection.open(self._ssl_context, timeout_seconds=limits.connect_seconds, trace=None)
-                await connection.send_whole(request.method, head, request.content, scope, limits, ends_at)
+                at_once = await connection.send_whole(request.method, head, request.content, scope, limits, ends_at)
                 try:
-                    body = await connection.receive_whole(scope, limits, ends_at)
+                    body = await connection.receive_whole(scope, limits, ends_at, timed=at_once and not is_new)
                 except httpx.TransportError as error:
                     if not response.has_head():
                         raise

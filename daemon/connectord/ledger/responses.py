@@ -75,7 +75,7 @@ def is_too_deep(data: Any) -> bool:
     """Whether JSON is nested deeper than :data:`MOST_LEVELS`, where some reader of it would give up one day."""
     level = [data]
     for _ in range(MOST_LEVELS):
-        level = [item for each in level for item in _items(each) if isinstance(item, dict | list)]
+        level = [item for each in level for item in _items(each) if isinstance(item, (dict, list))]
         if not level:
             return False
     return True

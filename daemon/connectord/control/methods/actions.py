@@ -8,11 +8,11 @@ from connectord.control import params as p
 from connectord.control import results as r
 from connectord.control.methods.base import Call, Caller, MethodGroup, Notify
 from connectord.control.views import (
+    NewActionViews,
     action_view,
     attempt_view,
     explanation_view,
     history_view,
-    new_action_view,
     with_circuit,
 )
 from connectord.errors import InvalidRequest, NotFound, Refused
@@ -67,8 +67,9 @@ class ActionMethods(MethodGroup):
         actions = await self._services.ledger.submit_for(caller, submissions)
         # under a key it may be the first action, of long ago; any other is as it was just committed
         known = iter(await self._views([a.id for a, item in zip(actions, items, strict=True) if item.key is not None]))
+        new = NewActionViews(self._services.limit_of)
         return [
-            new_action_view(action, item.data or {}, self._services.limit_of) if item.key is None else next(known)
+            new.of(action, item.data or {}) if item.key is None else next(known)
             for action, item in zip(actions, items, strict=True)
         ]
 

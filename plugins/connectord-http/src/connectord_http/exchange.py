@@ -87,6 +87,8 @@ class Exchange:
         self._extensions: Mapping[str, Any] = {"timeout": timeout.as_dict()}
         self._transport: httpx.AsyncBaseTransport | None = None
         self._whole: WholeExchanges | None = None
+        self._last_url: httpx.URL | None = None
+        self._last_host = b"Host", b""
 
     def open(self, verify: bool | ssl.SSLContext) -> None:
         """Make the transport."""
@@ -197,12 +199,17 @@ class Exchange:
 
     def _headers_of(self, request: PreparedRequest) -> Headers:
         # where the connection leads to an address that was checked, the name goes on in HTTP
-        headers = {"host": (b"Host", request.url.netloc), **self._headers, **request.headers}
+        headers = {"host": self._host_of(request.url), **self._headers, **request.headers}
         for name in request.without:
             headers.pop(name, None)
         if request.content or request.method in _WITH_BODY:
             headers["content-length"] = b"Content-Length", b"%d" % len(request.content or b"")
         return headers
+
+    def _host_of(self, url: httpx.URL) -> tuple[bytes, bytes]:
+        if url is not self._last_url:  # mostly all requests have the same one
+            self._last_url, self._last_host = url, (b"Host", url.netloc)
+        return self._last_host
 
     async def _read(self, response: httpx.Response, limit: int) -> bytes | None:
         try:
