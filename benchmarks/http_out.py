@@ -93,7 +93,12 @@ async def bare(url: httpx.URL, in_flight: int, stack: AsyncExitStack) -> list[Po
 
 
 async def whole(url: httpx.URL, in_flight: int, stack: AsyncExitStack) -> list[Post]:
-    transport = await stack.enter_async_context(_our_transport())
+    network = SystemNetwork()
+    nursery = await stack.enter_async_context(trio.open_nursery())
+    stack.callback(nursery.cancel_scope.cancel)
+    nursery.start_soon(network.run)  # as in the daemon
+    transport = network.http_transport(connect_timeout_seconds=60, verify=False)
+    await stack.enter_async_context(transport)
     assert isinstance(transport, WholeExchanges)
     headers = [*_request(url).headers.raw]
     limits = ExchangeLimits(60, 60, 180, 60, 2**20)

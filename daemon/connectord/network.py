@@ -6,7 +6,7 @@ import ssl
 
 import httpx
 
-from connectord.http_out import PooledTransport, SlottedTransport
+from connectord.http_out import ExchangeWatch, PooledTransport, SlottedTransport
 
 DEFAULT_KEEPALIVE_SECONDS = 4.0
 """How long an idle connection is kept: less than the 5 s after which many servers close theirs, for a request
@@ -29,6 +29,14 @@ class SystemNetwork:
         self._keepalive_seconds = keepalive_seconds
         self._max_idle = max_idle
         self._ssl_contexts: dict[bool, ssl.SSLContext] = {}
+        self._watch = ExchangeWatch()
+
+    async def run(self) -> None:
+        """Look who is late, with one timer for all transports. Runs until cancelled.
+
+        Without it they keep their limits as well, and each exchange costs a cancel scope more.
+        """
+        await self._watch.run()
 
     def http_transport(
         self, *, connect_timeout_seconds: float, verify: bool | ssl.SSLContext = True, proxy: str | None = None
@@ -48,6 +56,7 @@ class SystemNetwork:
                 connect_timeout_seconds=connect_timeout_seconds,
                 keepalive_seconds=self._keepalive_seconds,
                 max_idle=self._max_idle,
+                watch=self._watch,
             )
         if httpx.URL(proxy).scheme not in ("http", "https"):
             raise ValueError(f"a proxy's URL begins with http:// or https://, unlike {proxy!r}")

@@ -247,6 +247,8 @@ class Daemon:
             services.start_soon(self.ledger.watch_deadlines)
             services.start_soon(self.ledger.watch_clock)
             services.start_soon(self._retention.run)
+            if isinstance(self._given.network, SystemNetwork):
+                services.start_soon(self._given.network.run)
             services.start_soon(self._end_on_failed_read)
             self.plugin_host.start(services)
             self.traces.start(services)

@@ -3,5 +3,6 @@
 from connectord.http_out.pool import TransportStatistics
 from connectord.http_out.slots import SlottedTransport
 from connectord.http_out.transport import PooledTransport
+from connectord.http_out.watch import ExchangeWatch
 
-__all__ = ["PooledTransport", "SlottedTransport", "TransportStatistics"]
+__all__ = ["ExchangeWatch", "PooledTransport", "SlottedTransport", "TransportStatistics"]

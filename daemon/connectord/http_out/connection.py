@@ -6,7 +6,7 @@ import math
 import socket
 import ssl
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import httpx
 import trio
@@ -26,6 +26,18 @@ class Origin(NamedTuple):
     host: str
     port: int
     server_hostname: str | None
+
+
+class TimeLimit(Protocol):
+    """What ends an exchange: a cancel scope around it, or a watched exchange (``watch``)."""
+
+    @property
+    def deadline(self) -> float:
+        """On trio's clock; may be moved."""
+        ...
+
+    @deadline.setter
+    def deadline(self, deadline: float, /) -> None: ...
 
 
 class Connection:
@@ -101,13 +113,13 @@ class Connection:
         method: str,
         head: RequestHead,
         content: bytes,
-        scope: trio.CancelScope,
+        time_limit: TimeLimit,
         limits: ExchangeLimits,
         head_ends_at: float,
     ) -> bool:
         """As :meth:`send`, with a body that is there; whether it needed no time.
 
-        Where it has to wait for the kernel, ``scope``, in which it is called, lasts until ``head_ends_at``.
+        Where it has to wait for the kernel, ``time_limit``, in which it is called, is moved to ``head_ends_at``.
         """
         self.response.expect(head_only=method == "HEAD")
         self._request_is_out = False
@@ -117,7 +129,7 @@ class Connection:
             sent = self._connected.send_nowait(data)
             if sent < len(data):
                 at_once = False
-                scope.deadline = head_ends_at
+                time_limit.deadline = head_ends_at
                 if not await self._send_slowly(memoryview(data)[sent:], limits.read_seconds):
                     return at_once
         except (OSError, trio.ClosedResourceError):
@@ -214,19 +226,19 @@ class Connection:
         raise httpx.ReadTimeout(f"nothing received for {timeout_seconds:g} s")
 
     async def receive_whole(
-        self, scope: trio.CancelScope, limits: ExchangeLimits, head_ends_at: float, *, timed: bool
+        self, time_limit: TimeLimit, limits: ExchangeLimits, head_ends_at: float, *, timed: bool
     ) -> bytes | None:
         """Receive the head and the body: the body, or None if it is too long.
 
-        Moves the deadline of ``scope``, in which it is called, from limit to limit; with ``timed`` it is that of the
-        first silence already. Raises as :meth:`receive_head`.
+        Moves the deadline of ``time_limit``, in which it is called, from limit to limit; with ``timed`` it is that of
+        the first silence already. Raises as :meth:`receive_head`.
         """
         if self.closed:
             raise httpx.ReadError(_CLOSED)
         response, silence = self.response, limits.read_seconds
         while not response.has_head():
             if not timed:
-                scope.deadline = min(trio.current_time() + silence, head_ends_at)
+                time_limit.deadline = min(trio.current_time() + silence, head_ends_at)
             timed = False
             await self._receive_some()
         if response.complete:
@@ -237,7 +249,7 @@ class Connection:
         while (size := size + len(pieces[-1])) <= limits.body_bytes:
             if response.is_read():
                 return b"".join(pieces)
-            scope.deadline = min(trio.current_time() + silence, ends_at)
+            time_limit.deadline = min(trio.current_time() + silence, ends_at)
             await self._receive_some()
             pieces.append(response.take_body())
         return None

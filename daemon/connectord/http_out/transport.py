@@ -10,10 +10,11 @@ import httpx
 import trio
 
 from connectord.adapters import ExchangeLimits, WholeAnswer, WholeRequest
-from connectord.http_out.connection import Connection, Origin
+from connectord.http_out.connection import Connection, Origin, TimeLimit
 from connectord.http_out.pool import Pool, TransportStatistics
-from connectord.http_out.requests import HeadWriter
+from connectord.http_out.requests import HeadWriter, RequestHead
 from connectord.http_out.tracing import Trace, observe
+from connectord.http_out.watch import ExchangeWatch
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -28,6 +29,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
 
     Of a request's extensions it knows ``timeout``, ``trace``, ``sni_hostname`` and ``target``, as httpx's own
     transport does. ``connect_timeout_seconds`` (more than 0) applies to requests that bring no connect timeout.
+    While ``watch`` runs, it is what ends exchanges whose time is up; otherwise each has a cancel scope.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         connect_timeout_seconds: float,
         keepalive_seconds: float,
         max_idle: int,
+        watch: ExchangeWatch | None = None,
     ) -> None:
         ssl_context.set_alpn_protocols(["http/1.1"])
         self._ssl_context = ssl_context
@@ -45,6 +48,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         self._heads = HeadWriter()
         self._places = _Places()
         self._closed = False
+        self._watch = ExchangeWatch() if watch is None else watch
 
     def statistics(self) -> TransportStatistics:
         """What it is doing at this moment."""
@@ -105,32 +109,52 @@ class PooledTransport(httpx.AsyncBaseTransport):
         origin, target = self._places.find(request.url, request.sni_hostname)
         head = self._heads.write(request.method, target, request.headers)
         connection, is_new = self._pool.take(origin, now)
-        broken: httpx.TransportError | None = None
         body: bytes | None = None
-        response = connection.response
-        ends_at = now + limits.head_seconds
+        broken: httpx.TransportError | None = None
+        head_ends_at = now + limits.head_seconds
+        # moving a deadline costs as much as a wait: where it is connected already, this one is right from the start
+        first_end = head_ends_at if is_new else min(now + limits.read_seconds, head_ends_at)
         try:
-            # moving a deadline costs as much as a wait: where it is connected already, this one is right from the start
-            first_end = ends_at if is_new else min(now + limits.read_seconds, ends_at)
-            with trio.CancelScope(deadline=first_end) as scope:
-                if is_new:
-                    await connection.open(self._ssl_context, timeout_seconds=limits.connect_seconds, trace=None)
-                at_once = await connection.send_whole(request.method, head, request.content, scope, limits, ends_at)
+            if self._watch.is_running:
+                watched = self._watch.begin(connection, first_end)
                 try:
-                    body = await connection.receive_whole(scope, limits, ends_at, timed=at_once and not is_new)
+                    body = await self._exchange(connection, is_new, request, head, limits, head_ends_at, watched)
                 except httpx.TransportError as error:
-                    if not response.has_head():
-                        raise
                     broken = error
-            if scope.cancelled_caught:
-                broken = _timed_out(connection, limits, ends_at)
-                if not response.has_head():
-                    raise broken
+                finally:
+                    self._watch.end(watched)
+                expired = watched.expired
+            else:
+                with trio.CancelScope(deadline=first_end) as scope:
+                    try:
+                        body = await self._exchange(connection, is_new, request, head, limits, head_ends_at, scope)
+                    except httpx.TransportError as error:
+                        broken = error
+                expired = scope.cancelled_caught
+            if expired:
+                body, broken = None, _timed_out(connection, limits, head_ends_at)
+            if broken is not None and not connection.response.has_head():
+                raise broken
         except BaseException:
             self._pool.discard(connection)
             raise
         self._pool.give_back(connection)  # closes it where it was not read to the end
-        return WholeAnswer(response.status, response.headers, body, broken)
+        return WholeAnswer(connection.response.status, connection.response.headers, body, broken)
+
+    async def _exchange(
+        self,
+        connection: Connection,
+        is_new: bool,
+        request: WholeRequest,
+        head: RequestHead,
+        limits: ExchangeLimits,
+        head_ends_at: float,
+        time_limit: TimeLimit,
+    ) -> bytes | None:
+        if is_new:
+            await connection.open(self._ssl_context, timeout_seconds=limits.connect_seconds, trace=None)
+        at_once = await connection.send_whole(request.method, head, request.content, time_limit, limits, head_ends_at)
+        return await connection.receive_whole(time_limit, limits, head_ends_at, timed=at_once and not is_new)
 
     async def aclose(self) -> None:
         """Close every connection.
