@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 
 from connectord.adapters import Adapter, CallbackRequest, response_from
@@ -41,7 +42,8 @@ class CallbackTaker:
         self._ledger = ledger
         self._system_of = system_of
         self._reader_of = reader_of
-        self._known: dict[str, str] = {}
+        # ordered: of a dict, the oldest is found by passing over all that have left before it
+        self._known: OrderedDict[str, str] = OrderedDict()
 
     async def handle_callback(self, action_id: str, headers: Mapping[str, str], body: bytes) -> CallbackAnswer:
         """Take one callback; returns after the commit."""
@@ -52,13 +54,16 @@ class CallbackTaker:
 
     def remember(self, action_id: str, system: str) -> None:
         """Note an action's system, so that its callback needs no look into the store."""
-        if len(self._known) >= KNOWN_SYSTEMS:
-            del self._known[next(iter(self._known))]
-        self._known[action_id] = system
+        known = self._known
+        if len(known) >= KNOWN_SYSTEMS and action_id not in known:
+            known.popitem(last=False)
+        known[action_id] = system
 
     async def _find_system(self, action_id: str) -> str:
-        system = self._known.get(action_id) or await self._system_of(action_id)
+        system = self._known.get(action_id)
         if system is None:
-            raise NotFound(f"there is no action {action_id}")
-        self.remember(action_id, system)
+            system = await self._system_of(action_id)
+            if system is None:
+                raise NotFound(f"there is no action {action_id}")
+            self.remember(action_id, system)
         return system

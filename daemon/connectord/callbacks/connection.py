@@ -6,6 +6,7 @@ What is answered is the business of a subclass; :class:`Connection` answers call
 from __future__ import annotations
 
 import enum
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -464,4 +465,6 @@ class Connection(HttpConnection[Service]):
         """One debug line. What is our own fault was a warning before, where its cause was known; a 501 or 505 is the
         peer's, who must not be able to fill the log with them."""
         self._service.measures.statuses[answer.status] += 1
-        self._service.log.debug("callback", status=answer.status, action=action_id, peer=self._peer, why=answer.why)
+        log = self._service.log
+        if log.is_enabled_for(logging.DEBUG):
+            log.debug("callback", status=answer.status, action=action_id, peer=self._peer, why=answer.why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from functools import partial
 
@@ -94,10 +95,14 @@ async def _report(context: LaneContext, instance: Instance, claimed: ClaimedCall
     context.attempts.pop(action.id, None)
     if isinstance(event, on.ConnectionFailed):
         context.health.failed(event.message)
+        level = logging.WARNING
     else:
         context.health.reached(context.clock.now_ms())
-    level = context.log.warning if isinstance(event, on.ConnectionFailed) else context.log.debug
-    level(
+        level = logging.DEBUG
+    if not context.log.is_enabled_for(level):
+        return  # without having made the line that nobody wants
+    context.log.log(
+        level,
         "attempt ended",
         action=action.id,
         system=context.name,
