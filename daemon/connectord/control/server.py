@@ -287,15 +287,26 @@ class _Connection(Generic[Caller]):
         except ProtocolError as error:
             await self._send(error_reply(error.id, error))
             return True
+        if not await self._take_slot():
+            return False
+        requests.start_soon(self._answer, request)
+        return True
+
+    async def _take_slot(self) -> bool:
+        """Hold one of the requests that may be under way; False where the peer is gone before one is free."""
+        try:
+            self._slots.acquire_nowait()
+        except trio.WouldBlock:
+            pass
+        else:
+            return True
         while True:
             with trio.move_on_after(_HANGUP_CHECK_SECONDS):
                 await self._slots.acquire()
-                break
+                return True
             # nothing is read while it is full, so a disconnect has to be looked for
             if self._hung_up():
                 return False
-        requests.start_soon(self._answer, request)
-        return True
 
     async def _answer(self, request: Request) -> None:
         try:
