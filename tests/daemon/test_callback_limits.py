@@ -16,7 +16,7 @@ from connectord.callbacks import (
 )
 from connectord.callbacks.connection import DRAIN_READING_SECONDS
 from connectord.callbacks.limits import BadTokens
-from connectord.callbacks.streams import DirectListener, DirectStream
+from connectord.streams import DirectListener, DirectStream
 from helpers.callback_listener import (
     BAD_TOKEN,
     KEY,

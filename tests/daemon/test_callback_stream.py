@@ -7,7 +7,7 @@ import socket
 import pytest
 import trio
 import trio.testing
-from connectord.callbacks.streams import DirectListener, DirectStream
+from connectord.streams import DirectListener, DirectStream
 
 MUCH = b"x" * 8_000_000
 

@@ -21,10 +21,10 @@ from connectord.callbacks.addresses import client_behind, group_of
 from connectord.callbacks.answers import Answer, CallbackAnswer, problem
 from connectord.callbacks.limits import BadTokens, Limits
 from connectord.callbacks.requests import Head, fault, is_json, malformed, read
-from connectord.callbacks.streams import DirectStream, close_now
 from connectord.callbacks.tokens import TokenKey
 from connectord.errors import CallbackNotAllowed, InvalidCallback, NotFound, Overloaded, StoreError
 from connectord.measures import CallbackMeasures
+from connectord.streams import DirectStream, close_now
 
 _PREFIX: Final = b"/callback/"
 _RECEIVE_BYTES: Final = 16 * 1024  # also of chunks, as thousands of tiny ones are read between two checkpoints

@@ -20,7 +20,7 @@ from connectord.accepting import accept_patiently
 from connectord.callbacks import answers
 from connectord.callbacks.addresses import group_of, is_within, read_address
 from connectord.callbacks.connection import HttpConnection, HttpService
-from connectord.callbacks.streams import DirectListener, DirectStream, close_now
+from connectord.streams import DirectListener, DirectStream, close_now
 
 _SECONDS_BETWEEN_WARNINGS: Final = 10.0
 _SECONDS_BETWEEN_LOOKS: Final = 0.1  # at those that are idle: the end of each could be a time of its own

@@ -36,6 +36,7 @@ from connectord.control.protocol import (
     unknown_method,
 )
 from connectord.errors import AddressUnusable, StoreFailed
+from connectord.streams import DirectListener, DirectStream
 
 Caller = TypeVar("Caller")
 Dispatch = Callable[[Caller, str, dict[str, Any], Notify], Awaitable[Any]]
@@ -99,12 +100,12 @@ def _remove_stale(path: Path) -> None:
     raise AddressUnusable(f"control socket {path}: another daemon answers there; stop it or choose another path")
 
 
-def socket_peer(stream: trio.SocketStream) -> Peer:
+def socket_peer(stream: DirectStream) -> Peer:
     """Who is at the other end, from the kernel. Raises OSError where it cannot be told."""
     return peer_of(stream.socket)
 
 
-def is_socket_hung_up(stream: trio.SocketStream) -> bool:
+def is_socket_hung_up(stream: DirectStream) -> bool:
     """Whether both halves are closed (POLLHUP), in contrast to a mere end of input."""
     poll = select.poll()
     poll.register(stream.socket.fileno(), 0)
@@ -146,6 +147,8 @@ async def serve_control(
     ``peer_of`` and ``is_hung_up`` are asked about the listener's streams. StoreFailed out of ``dispatch`` is answered
     and then raised: the daemon must stop.
     """
+    if isinstance(listener, trio.SocketListener):
+        listener = DirectListener(listener)
     by_user: Counter[int] = Counter()
     tell = _Seldom()
     service = _Service(dispatch, authorize, max_in_flight, methods, is_hung_up)
@@ -344,22 +347,40 @@ class _Connection(Generic[Caller]):
         await self._send(b"".join([encode_notification(method, one) for one in params]))
 
     async def _send(self, line: bytes) -> None:
-        async with self._write_lock:
-            sent = False
+        if isinstance(self._stream, DirectStream) and not self._dropped and not self._write_lock.locked():
             try:
-                if not self._dropped:
-                    patience = NOTIFICATION_PATIENCE_SECONDS if self._is_notified else WRITE_TIMEOUT_SECONDS
-                    with trio.move_on_after(patience) as timeout:
-                        await self._stream.send_all(line)
-                        sent = True
-                    if timeout.cancelled_caught:
-                        log.warning("control_reader_too_slow", pid=self._peer.pid, uid=self._peer.uid)
+                line = self._stream.send_nowait(line)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
-                pass
-            finally:
-                # half a line may be out: nothing can follow it
-                if not sent:
-                    self._drop()
+                self._drop()
+                await trio.lowlevel.checkpoint_if_cancelled()
+                return
+            if not line:
+                return
+            # the rest of a line: nothing else may come before it
+            self._write_lock.acquire_nowait()
+        else:
+            await self._write_lock.acquire()
+        try:
+            await self._send_slowly(line)
+        finally:
+            self._write_lock.release()
+
+    async def _send_slowly(self, line: bytes) -> None:
+        sent = False
+        try:
+            if not self._dropped:
+                patience = NOTIFICATION_PATIENCE_SECONDS if self._is_notified else WRITE_TIMEOUT_SECONDS
+                with trio.move_on_after(patience) as timeout:
+                    await self._stream.send_all(line)
+                    sent = True
+                if timeout.cancelled_caught:
+                    log.warning("control_reader_too_slow", pid=self._peer.pid, uid=self._peer.uid)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        finally:
+            # half a line may be out: nothing can follow it
+            if not sent:
+                self._drop()
         if not sent:
             await trio.lowlevel.checkpoint_if_cancelled()
 

@@ -1,4 +1,4 @@
-"""The stream under one connection, and its listener, without a scheduling round for what does not block."""
+"""Connections that came in, and their listener, without a scheduling round for what does not block."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Final, TypeAlias
 
 import trio
 
-_Wait: TypeAlias = Callable[[socket.socket], Awaitable[None]]
+_Socket: TypeAlias = socket.socket
+_Wait: TypeAlias = Callable[[_Socket], Awaitable[None]]
 _GONE = "the peer is gone"
 # accept(2) tells so of a connection that broke before it was accepted, or of the network it came from
 _BROKEN_BEFORE: Final = frozenset(
@@ -28,11 +29,16 @@ class DirectStream(trio.abc.HalfCloseableStream):
     once. Every receive is a checkpoint; a send is one only where it has to wait.
     """
 
-    def __init__(self, connected: socket.socket, peer: tuple[str, int] = ("", 0)) -> None:
+    def __init__(self, connected: _Socket, peer: tuple[str, int] = ("", 0)) -> None:
         """Takes ``connected`` over; ``peer`` is the address and the port at its other end."""
         self.peer = peer
         self._socket = connected
         connected.setblocking(False)
+
+    @property
+    def socket(self) -> _Socket:
+        """The socket, to ask the kernel about."""
+        return self._socket
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """What has come, at least one byte; none when the peer sends no more."""
@@ -91,14 +97,16 @@ class DirectStream(trio.abc.HalfCloseableStream):
 
 
 class DirectListener(trio.abc.Listener[DirectStream]):
-    """A listening TCP socket, out of trio's hands."""
+    """A listening socket, TCP or Unix, out of trio's hands."""
 
     def __init__(self, listener: trio.SocketListener) -> None:
         """Takes the socket away from ``listener``."""
         self._socket = socket.socket(fileno=listener.socket.detach())
         self._socket.setblocking(False)
-        # what is accepted inherits it
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+        self._has_ports = self._socket.family != socket.AF_UNIX
+        if self._has_ports:
+            # what is accepted inherits it
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
 
     async def accept(self) -> DirectStream:
         """The next connection; a checkpoint only where there is none yet.
@@ -117,7 +125,7 @@ class DirectListener(trio.abc.Listener[DirectStream]):
                     raise
                 await trio.lowlevel.checkpoint()
             else:
-                return DirectStream(connected, peer[:2])
+                return DirectStream(connected, peer[:2]) if self._has_ports else DirectStream(connected)
 
     async def aclose(self) -> None:
         """Accept nothing more."""
