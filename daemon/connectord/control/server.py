@@ -247,11 +247,10 @@ class _Connection(Generic[Caller]):
         line_ends_by = math.inf
         while True:
             try:
-                with trio.move_on_at(line_ends_by) as reading:
-                    chunk = await self._stream.receive_some(_READ_BYTES)
+                chunk = await self._receive(line_ends_by)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return False
-            if reading.cancelled_caught:
+            if chunk is None:
                 await self._refuse_line(f"a line has to end within {LINE_TIMEOUT_SECONDS} s after it began")
                 return False
             if not chunk:
@@ -275,6 +274,14 @@ class _Connection(Generic[Caller]):
                 line_ends_by = math.inf
             elif took or line_ends_by == math.inf:
                 line_ends_by = trio.current_time() + LINE_TIMEOUT_SECONDS
+
+    async def _receive(self, ends_at: float) -> bytes | bytearray | None:
+        """What has come; None where nothing did until ``ends_at``."""
+        if ends_at == math.inf:
+            return await self._stream.receive_some(_READ_BYTES)
+        with trio.move_on_at(ends_at):
+            return await self._stream.receive_some(_READ_BYTES)
+        return None
 
     async def _refuse_line(self, why: str) -> None:
         await self._send(encode_error(None, INVALID_REQUEST, f"{why}; the connection is closed"))
