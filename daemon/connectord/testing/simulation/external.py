@@ -218,10 +218,14 @@ class ExternalSystem:
         world = self._world
         await trio.sleep(delay)
         work.told += 1
-        if world.adapter_of(self._name) == "queued" and world.rng.random() < 0.8:
-            # sometimes to the wrong queue: an adapter may not answer for another system's action
-            name = self._name if world.rng.random() < 0.9 else world.rng.choice(sorted(world.systems))
-            world.systems[name].post_message(action_id, response)
+        rng = world.rng
+        others = [name for name in sorted(world.systems) if name != self._name and world.adapter_of(name) == "queued"]
+        if others and rng.random() < 0.15:
+            # to the wrong queue: an adapter may not answer for another system's action
+            world.systems[rng.choice(others)].post_message(action_id, response)
+            return
+        if world.adapter_of(self._name) == "queued" and rng.random() < 0.8:
+            self.post_message(action_id, response)
             return
         if work.callback_url is not None:
             await post_callback(world, work.callback_url, action_id, response)
