@@ -22,9 +22,9 @@ RECOVERY_SECONDS = 5
 
 CONNECTORD = "connectord"
 CONNECTORD_SETTINGS = {
-    "64 at once, nothing else expected (rule 19)": (64, "response_expected = false"),
     "64 at once, the response comes at once": (64, ""),
     "128 at once, nothing else expected (rule 19)": (128, "response_expected = false"),
+    "256 at once, nothing else expected (rule 19)": (256, "response_expected = false"),
 }
 
 
