@@ -95,14 +95,13 @@ async def _report(context: LaneContext, instance: Instance, claimed: ClaimedCall
     context.attempts.pop(action.id, None)
     if isinstance(event, on.ConnectionFailed):
         context.health.failed(event.message)
-        level = logging.WARNING
+        level, tell = logging.WARNING, context.log.warning
     else:
         context.health.reached(context.clock.now_ms())
-        level = logging.DEBUG
+        level, tell = logging.DEBUG, context.log.debug
     if not context.log.is_enabled_for(level):
         return  # without having made the line that nobody wants
-    context.log.log(
-        level,
+    tell(
         "attempt ended",
         action=action.id,
         system=context.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def read_fixture(fixture: Path | str | Mapping[str, Any]) -> Fixture:
         raise InvalidRequest(f'not a fixture of connectord export-attempt: "connectord_fixture" must be {FORMAT}')
     try:
         call = document["call"]
-        unknown = set(call) - {each.name for each in fields(Call)}
+        unknown = set(call) - {*Call.__struct_fields__}
         if unknown:
             raise InvalidRequest(f"the fixture's call has unknown fields: {', '.join(sorted(unknown))}")
         return Fixture(
