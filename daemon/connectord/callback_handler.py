@@ -60,10 +60,11 @@ class CallbackTaker:
         known[action_id] = system
 
     async def _find_system(self, action_id: str) -> str:
-        system = self._known.get(action_id)
+        known = self._known.get(action_id)
+        if known is not None:
+            return known
+        system = await self._system_of(action_id)
         if system is None:
-            system = await self._system_of(action_id)
-            if system is None:
-                raise NotFound(f"there is no action {action_id}")
-            self.remember(action_id, system)
+            raise NotFound(f"there is no action {action_id}")
+        self.remember(action_id, system)
         return system

@@ -23,7 +23,8 @@ class Recorded:
 
 def begin(watch: ExchangeWatch, deadline: float) -> tuple[Any, Recorded]:
     connection = Recorded()
-    return watch.begin(cast("Any", connection), deadline), connection
+    watched = watch.limit(cast("Any", connection), deadline)
+    return watched.__enter__(), connection
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ async def test_each_ends_at_its_time_and_once(
     begun = [begin(watch, deadline) for deadline in deadlines]
     await trio.sleep(20)
     for (watched, connection), deadline in zip(begun, deadlines, strict=True):
-        assert watched.expired
+        assert watched.cancelled_caught
         assert connection.closed_at == pytest.approx([deadline], abs=0.001)
 
 
@@ -59,9 +60,9 @@ async def test_a_time_may_be_moved_either_way(watch: ExchangeWatch, autojump_clo
 async def test_what_is_over_is_left_alone(watch: ExchangeWatch, autojump_clock: trio.testing.MockClock) -> None:
     watched, connection = begin(watch, 3.0)
     await trio.sleep(1)
-    watch.end(watched)
+    watched.__exit__(None, None, None)
     await trio.sleep(20)
-    assert not watched.expired
+    assert not watched.cancelled_caught
     assert connection.closed_at == []
 
 

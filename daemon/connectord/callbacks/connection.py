@@ -118,7 +118,7 @@ class HttpConnection(ABC, Generic[ServiceT]):
     """
 
     __slots__ = (
-        "_buffer", "_close", "_dropped", "_peer", "_phase", "_scope", "_searched", "_service", "_stream", "_timed",
+        "_buffer", "_close", "_dropped", "_peer", "_phase", "_scope", "_searched", "_service", "_stream",
         "_trusted_proxy", "address", "proven", "waiting_since",
     )  # fmt: skip
 
@@ -147,7 +147,6 @@ class HttpConnection(ABC, Generic[ServiceT]):
         self._close = False
         self._phase = _Phase.NEW
         self._scope = trio.CancelScope()
-        self._timed = False  # whether the scope has a deadline
 
     async def serve(self) -> None:
         """Answer requests until the peer or a limit ends it, then close the stream. Raises nothing but Cancelled."""
@@ -186,7 +185,6 @@ class HttpConnection(ABC, Generic[ServiceT]):
         A request that is not there as a whole when ``read_until`` has come is answered with 503.
         """
         if self._phase in _READING:
-            self._timed = True
             self._scope.deadline = min(
                 self._scope.deadline,
                 self._service.read_until,
@@ -199,13 +197,11 @@ class HttpConnection(ABC, Generic[ServiceT]):
 
     def _enter_untimed(self, phase: _Phase) -> None:
         self._phase = phase
-        if self._timed:
-            self._timed = False
+        if self._scope.deadline != _FOREVER:  # setting it costs as much as a wait, also where it is the same
             self._scope.deadline = _FOREVER
 
     def _enter(self, phase: _Phase, seconds: float) -> None:
         self._phase = phase
-        self._timed = True
         deadline = trio.current_time() + seconds
         if self._service.draining and phase in _READING:
             deadline = min(deadline, self._service.read_until)
@@ -430,7 +426,7 @@ class Connection(HttpConnection[Service]):
 
     async def _hand_over(self, action_id: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Ask the handler. Neither this frame nor one below may hold the token: tracebacks may show local variables."""
-        if (self._timed or self._dropped) and self._scope.cancel_called:
+        if self._scope.cancel_called:
             # The deadline passed just as the last byte came: the handler would be cut off in the midst of it.
             await trio.lowlevel.checkpoint()
         self._handle()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import socket
 import ssl
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import NamedTuple, Protocol, Self
 
 import httpx
 import trio
@@ -29,7 +30,7 @@ class Origin(NamedTuple):
 
 
 class TimeLimit(Protocol):
-    """What ends an exchange: a cancel scope around it, or a watched exchange (``watch``)."""
+    """What an exchange is done within: a cancel scope, or a watched exchange (``watch``)."""
 
     @property
     def deadline(self) -> float:
@@ -38,6 +39,17 @@ class TimeLimit(Protocol):
 
     @deadline.setter
     def deadline(self, deadline: float, /) -> None: ...
+
+    @property
+    def cancelled_caught(self) -> bool:
+        """Whether the exchange was ended because its time was up."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> bool | None: ...
 
 
 class Connection:
@@ -98,44 +110,24 @@ class Connection:
         :class:`httpx.RemoteProtocolError` when what comes back meanwhile is no response.
         """
         body = request.stream
+        if isinstance(body, httpx.ByteStream):
+            await self.send_whole(request.method, head, iter(body), timeout_seconds)
+            return
         self.response.expect(head_only=request.method == "HEAD")
         self._request_is_out = False
-        if isinstance(body, httpx.ByteStream):
-            is_out = await self._send(head.data + fitting(body, head), timeout_seconds)
-        elif isinstance(body, httpx.AsyncByteStream):
+        if isinstance(body, httpx.AsyncByteStream):
             is_out = await self._send(head.data, timeout_seconds) and await self._stream(body, head, timeout_seconds)
         else:
             raise TypeError("an asynchronous transport needs an asynchronous request body")
         self._request_is_out = is_out and not head.closes
 
     async def send_whole(
-        self,
-        method: str,
-        head: RequestHead,
-        content: bytes,
-        time_limit: TimeLimit,
-        limits: ExchangeLimits,
-        head_ends_at: float,
-    ) -> bool:
-        """As :meth:`send`, with a body that is there; whether it needed no time.
-
-        Where it has to wait for the kernel, ``time_limit``, in which it is called, is moved to ``head_ends_at``.
-        """
+        self, method: str, head: RequestHead, body: Iterable[bytes], timeout_seconds: float | None
+    ) -> None:
+        """As :meth:`send`, with a body that is there."""
         self.response.expect(head_only=method == "HEAD")
         self._request_is_out = False
-        data = head.data + fitting((content,), head)
-        at_once = True
-        try:
-            sent = self._connected.send_nowait(data)
-            if sent < len(data):
-                at_once = False
-                time_limit.deadline = head_ends_at
-                if not await self._send_slowly(memoryview(data)[sent:], limits.read_seconds):
-                    return at_once
-        except (OSError, trio.ClosedResourceError):
-            return at_once  # as in _send
-        self._request_is_out = not head.closes
-        return at_once
+        self._request_is_out = await self._send(head.data + fitting(body, head), timeout_seconds) and not head.closes
 
     async def _stream(self, body: httpx.AsyncByteStream, head: RequestHead, timeout_seconds: float | None) -> bool:
         sent = 0
@@ -225,21 +217,16 @@ class Connection:
                     scope.deadline = trio.current_time() + timeout_seconds
         raise httpx.ReadTimeout(f"nothing received for {timeout_seconds:g} s")
 
-    async def receive_whole(
-        self, time_limit: TimeLimit, limits: ExchangeLimits, head_ends_at: float, *, timed: bool
-    ) -> bytes | None:
+    async def receive_whole(self, within: TimeLimit, limits: ExchangeLimits, head_ends_at: float) -> bytes | None:
         """Receive the head and the body: the body, or None if it is too long.
 
-        Moves the deadline of ``time_limit``, in which it is called, from limit to limit; with ``timed`` it is that of
-        the first silence already. Raises as :meth:`receive_head`.
+        Moves the deadline of ``within``, in which it is called, from limit to limit. Raises as :meth:`receive_head`.
         """
         if self.closed:
             raise httpx.ReadError(_CLOSED)
         response, silence = self.response, limits.read_seconds
         while not response.has_head():
-            if not timed:
-                time_limit.deadline = min(trio.current_time() + silence, head_ends_at)
-            timed = False
+            within.deadline = min(trio.current_time() + silence, head_ends_at)
             await self._receive_some()
         if response.complete:
             body = response.take_body()
@@ -249,7 +236,7 @@ class Connection:
         while (size := size + len(pieces[-1])) <= limits.body_bytes:
             if response.is_read():
                 return b"".join(pieces)
-            time_limit.deadline = min(trio.current_time() + silence, ends_at)
+            within.deadline = min(trio.current_time() + silence, ends_at)
             await self._receive_some()
             pieces.append(response.take_body())
         return None

@@ -10,9 +10,9 @@ import httpx
 import trio
 
 from connectord.adapters import ExchangeLimits, WholeAnswer, WholeRequest
-from connectord.http_out.connection import Connection, Origin, TimeLimit
+from connectord.http_out.connection import Connection, Origin
 from connectord.http_out.pool import Pool, TransportStatistics
-from connectord.http_out.requests import HeadWriter, RequestHead
+from connectord.http_out.requests import HeadWriter
 from connectord.http_out.tracing import Trace, observe
 from connectord.http_out.watch import ExchangeWatch
 
@@ -112,26 +112,16 @@ class PooledTransport(httpx.AsyncBaseTransport):
         body: bytes | None = None
         broken: httpx.TransportError | None = None
         head_ends_at = now + limits.head_seconds
-        # moving a deadline costs as much as a wait: where it is connected already, this one is right from the start
-        first_end = head_ends_at if is_new else min(now + limits.read_seconds, head_ends_at)
         try:
-            if self._watch.is_running:
-                watched = self._watch.begin(connection, first_end)
+            with self._watch.limit(connection, head_ends_at) as within:
                 try:
-                    body = await self._exchange(connection, is_new, request, head, limits, head_ends_at, watched)
+                    if is_new:
+                        await connection.open(self._ssl_context, timeout_seconds=limits.connect_seconds, trace=None)
+                    await connection.send_whole(request.method, head, (request.content,), limits.read_seconds)
+                    body = await connection.receive_whole(within, limits, head_ends_at)
                 except httpx.TransportError as error:
                     broken = error
-                finally:
-                    self._watch.end(watched)
-                expired = watched.expired
-            else:
-                with trio.CancelScope(deadline=first_end) as scope:
-                    try:
-                        body = await self._exchange(connection, is_new, request, head, limits, head_ends_at, scope)
-                    except httpx.TransportError as error:
-                        broken = error
-                expired = scope.cancelled_caught
-            if expired:
+            if within.cancelled_caught:
                 body, broken = None, _timed_out(connection, limits, head_ends_at)
             if broken is not None and not connection.response.has_head():
                 raise broken
@@ -140,21 +130,6 @@ class PooledTransport(httpx.AsyncBaseTransport):
             raise
         self._pool.give_back(connection)  # closes it where it was not read to the end
         return WholeAnswer(connection.response.status, connection.response.headers, body, broken)
-
-    async def _exchange(
-        self,
-        connection: Connection,
-        is_new: bool,
-        request: WholeRequest,
-        head: RequestHead,
-        limits: ExchangeLimits,
-        head_ends_at: float,
-        time_limit: TimeLimit,
-    ) -> bytes | None:
-        if is_new:
-            await connection.open(self._ssl_context, timeout_seconds=limits.connect_seconds, trace=None)
-        at_once = await connection.send_whole(request.method, head, request.content, time_limit, limits, head_ends_at)
-        return await connection.receive_whole(time_limit, limits, head_ends_at, timed=at_once and not is_new)
 
     async def aclose(self) -> None:
         """Close every connection.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
 from typing import Any
 
 import httpx
@@ -80,9 +79,6 @@ class Exchange:
         connect_seconds, self._read_seconds = limits.connect_ms / 1000, limits.read_ms / 1000
         # the transport's own limits are for each silence: a peer that sends a byte now and then would never meet one
         self._head_seconds = connect_seconds + 2 * self._read_seconds
-        self._limits_of_body = lru_cache(4)(
-            partial(ExchangeLimits, connect_seconds, self._read_seconds, self._head_seconds, self._read_seconds)
-        )
         timeout = httpx.Timeout(self._read_seconds, connect=connect_seconds, pool=connect_seconds)
         self._extensions: Mapping[str, Any] = {"timeout": timeout.as_dict()}
         self._transport: httpx.AsyncBaseTransport | None = None
@@ -184,7 +180,8 @@ class Exchange:
             request.content or b"",
             host if url.scheme == "https" else None,
         )
-        exchanged = await whole.exchange(wire, self._limits_of_body(limit))
+        seconds = self._limits.connect_ms / 1000, self._read_seconds, self._head_seconds, self._read_seconds
+        exchanged = await whole.exchange(wire, ExchangeLimits(*seconds, limit))
         answer = Answer(exchanged.status, exchanged.headers, exchanged.body)
         status = answer.status
         if status in _REDIRECTS and "location" in answer.headers:
@@ -194,8 +191,8 @@ class Exchange:
             raise exchanged.broken
         if not answer.body:
             return answer
-        body = decompress(answer.body, answer.headers.get("content-encoding", "identity"), limit)
-        return Answer(status, exchanged.headers, body)
+        encoding = answer.headers.get("content-encoding", "identity")
+        return msgspec.structs.replace(answer, body=decompress(answer.body, encoding, limit))
 
     def _headers_of(self, request: PreparedRequest) -> Headers:
         # where the connection leads to an address that was checked, the name goes on in HTTP
