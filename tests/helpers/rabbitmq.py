@@ -86,7 +86,8 @@ class Broker:
             if self._broker is None or self._broker.poll() is not None:
                 break
             try:
-                with self.channel():
+                # its listeners open one after the other
+                with self.channel(), socket.create_connection(("127.0.0.1", self.tls_port), timeout=10):
                     return
             except (pika.exceptions.AMQPError, OSError):
                 time.sleep(0.1)
