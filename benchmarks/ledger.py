@@ -3,10 +3,11 @@
 ``python benchmarks/ledger.py [--actions 2000] [--batches 50 200] [--rounds 3] [--rows 500000]``
 
 One process, no network: actions are submitted, claimed, taken by the system and closed by a response, in batches of
-so many, each batch one transaction with ``synchronous=FULL``. What the ledger wrote is kept, statement by statement,
-and written again into a fresh database by nothing but sqlite3: the same rows in the same transactions. A transition is
-one change of an action's state, four for each action. Everything is measured once in every round; printed are medians,
-and ratios taken within their rounds.
+so many, each batch one transaction with ``synchronous=FULL``. What the ledger wrote is kept, and written again into a
+fresh database by nothing but sqlite3: the same rows in the same transactions, once as ``executemany`` does it, a
+statement for each row, and once with the ledger's own statements of many rows. A transition is one change of an
+action's state, four for each. Everything is measured once in every round; printed are medians, and ratios taken within
+their rounds.
 
 ``--rows`` is how many actions a full store has (built by SQL: a quarter each pending and waiting, half of them
 closed, a row of history each; 5 million take some minutes and 3 GB). There, too, the query for what is due is timed.
@@ -20,11 +21,12 @@ import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
+from unittest.mock import patch
 
 import structlog
 import trio
@@ -35,34 +37,36 @@ from connectord.ledger.submission import Submission
 from connectord.lifecycle import events as on
 from connectord.store.executors import ThreadExecutor
 from connectord.store.sqlite_connection import open_writer
+from connectord.store.sqlite_many import RowStatement
 from connectord.store.sqlite_writer import SqliteWriter
 
 TRANSITIONS = 4
 """For each action: submitted, attempted, taken, closed."""
 
 WRITES = ("INSERT", "UPDATE")
+BY_ROW, BY_MANY = "raw SQLite, row by row", "raw SQLite, by many"
+run_by_many = RowStatement.run
 FULL = "01JA0000000000000000000000"
 """The ids of a full store lie before all others."""
 
 
+Written: TypeAlias = "list[list[tuple[RowStatement, Sequence[Any]]]]"
+"""For each transaction, its statements and their rows."""
+
+
 @dataclass
 class Recorder:
-    """Stands in the connection's place, and keeps what is written through it, a list for each transaction."""
+    """Stands in the connection's place, and keeps what is written through it."""
 
     connection: sqlite3.Connection
-    written: list[list[tuple[str, list[Any]]]] = field(default_factory=list)
+    written: Written = field(default_factory=list)
 
     def execute(self, sql: str, values: Any = ()) -> sqlite3.Cursor:
         if sql.startswith("BEGIN"):
             self.written.append([])
-        elif sql.startswith(WRITES):
-            self.written[-1].append((sql, [values]))
+        # what writes is a statement of many rows in all that this drives the ledger to
+        assert not sql.startswith(WRITES)
         return self.connection.execute(sql, values)
-
-    def executemany(self, sql: str, rows: Iterable[Any]) -> sqlite3.Cursor:
-        kept = list(rows)
-        self.written[-1].append((sql, kept))
-        return self.connection.executemany(sql, kept)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.connection, name)
@@ -87,22 +91,22 @@ def main() -> None:
 
 def compare(directory: Path, full: Path, options: argparse.Namespace) -> None:
     """The ledger, raw SQLite, and the ledger on a full store."""
-    rates: dict[str, list[list[float]]] = {"ledger": [], "raw SQLite, the same rows": [], "ledger, full store": []}
+    rates: dict[str, list[list[float]]] = {"ledger": [], BY_ROW: [], BY_MANY: [], "ledger, full store": []}
     for batch in options.batches:
-        ours: list[float] = []
-        raw: list[float] = []
-        filled: list[float] = []
+        ours, by_row, by_many, filled = (list[float]() for _ in range(4))
         for number in range(options.rounds):
             rate, written = measure_ledger(directory / f"ledger-{batch}-{number}.db", options.actions, batch)
             ours.append(rate)
-            raw.append(measure_raw(directory / f"raw-{batch}-{number}.db", written, options.actions))
+            by_row.append(measure_raw(directory / f"row-{batch}-{number}.db", written, options.actions, run_by_row))
+            by_many.append(measure_raw(directory / f"many-{batch}-{number}.db", written, options.actions, run_by_many))
             filled.append(measure_ledger(full, options.actions, batch)[0])
-        for name, measured in zip(rates, (ours, raw, filled), strict=True):
+        for name, measured in zip(rates, (ours, by_row, by_many, filled), strict=True):
             rates[name].append(measured)
     for name, columns in rates.items():
         print(f"{name:<40}" + "".join(f"{statistics.median(column):>16,.0f}" for column in columns))
     for what, of, to in (
-        ("ledger / raw SQLite", "ledger", "raw SQLite, the same rows"),
+        (f"ledger / {BY_ROW}", "ledger", BY_ROW),
+        (f"ledger / {BY_MANY}", "ledger", BY_MANY),
         (f"{options.rows:,} rows / none", "ledger, full store", "ledger"),
     ):
         pairs = zip(rates[of], rates[to], strict=True)
@@ -110,7 +114,7 @@ def compare(directory: Path, full: Path, options: argparse.Namespace) -> None:
         print(f"{what:<40}" + "".join(f"{ratio:>16.2f}" for ratio in ratios), flush=True)
 
 
-def measure_ledger(path: Path, actions: int, batch: int) -> tuple[float, list[list[tuple[str, list[Any]]]]]:
+def measure_ledger(path: Path, actions: int, batch: int) -> tuple[float, Written]:
     """Transitions a second, and what was written."""
     with recording_store(path) as (store, recorder):
         return trio.run(run_ledger, store, actions, batch), recorder.written
@@ -121,7 +125,13 @@ def recording_store(path: Path) -> Iterator[tuple[SqliteWriter, Recorder]]:
     store = SqliteWriter(path)
     recorder = Recorder(store._connection)  # noqa: SLF001 - what goes to SQLite is what this is about
     store._connection = cast("sqlite3.Connection", recorder)  # noqa: SLF001
-    yield store, recorder
+
+    def run(self: RowStatement, connection: Any, rows: Sequence[Any]) -> None:
+        connection.written[-1].append((self, rows))
+        run_by_many(self, connection.connection, rows)
+
+    with patch.object(RowStatement, "run", run):
+        yield store, recorder
     store.close()
 
 
@@ -148,18 +158,25 @@ async def run_ledger(store: SqliteWriter, actions: int, batch: int) -> float:
     return actions * TRANSITIONS / took
 
 
-def measure_raw(path: Path, written: list[list[tuple[str, list[Any]]]], actions: int) -> float:
+def measure_raw(
+    path: Path, written: Written, actions: int, run: Callable[[RowStatement, sqlite3.Connection, Sequence[Any]], object]
+) -> float:
     """Transitions a second of the same rows, written by nothing but sqlite3."""
     connection = open_writer(path)
     began = time.perf_counter()
     for transaction in written:
         connection.execute("BEGIN IMMEDIATE")
-        for sql, rows in transaction:
-            connection.executemany(sql, rows)
+        for statement, rows in transaction:
+            run(statement, connection, rows)
         connection.execute("COMMIT")
     took = time.perf_counter() - began
     connection.close()
     return actions * TRANSITIONS / took
+
+
+def run_by_row(statement: RowStatement, connection: sqlite3.Connection, rows: Sequence[Any]) -> None:
+    """As most would write them."""
+    connection.executemany(statement.text(1), rows)
 
 
 def fill(path: Path, rows: int) -> None:

@@ -9,6 +9,8 @@ from typing import Final, TypeAlias
 
 import trio
 
+from connectord.readiness import Readiness
+
 _Socket: TypeAlias = socket.socket
 _Wait: TypeAlias = Callable[[_Socket], Awaitable[None]]
 _GONE = "the peer is gone"
@@ -34,6 +36,7 @@ class DirectStream(trio.abc.HalfCloseableStream):
         self.peer = peer
         self._socket = connected
         connected.setblocking(False)
+        self._readiness = Readiness(connected)
 
     @property
     def socket(self) -> _Socket:
@@ -42,14 +45,19 @@ class DirectStream(trio.abc.HalfCloseableStream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """What has come, at least one byte; none when the peer sends no more."""
+        most = max_bytes or 65536
         while True:
-            await self._wait(trio.lowlevel.wait_readable)
+            await self._readiness.wait()
             try:
-                return self._socket.recv(max_bytes or 65536)
+                data = self._socket.recv(most)
             except BlockingIOError:
+                self._readiness.drained()
                 continue
             except OSError as error:
                 raise self._broken() from error
+            if 0 < len(data) < most:
+                self._readiness.drained()
+            return data
 
     def send_nowait(self, data: bytes) -> bytes:
         """Hand over what the kernel takes at once, and give the rest."""
@@ -84,6 +92,7 @@ class DirectStream(trio.abc.HalfCloseableStream):
     def close(self) -> None:
         """At once; who waits for it gets :class:`trio.ClosedResourceError`."""
         if self._socket.fileno() >= 0:
+            self._readiness.close()
             trio.lowlevel.notify_closing(self._socket)
             self._socket.close()
 

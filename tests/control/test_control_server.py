@@ -244,7 +244,7 @@ async def test_a_notification_gets_no_reply(path, fake):
     async with serving(path, fake), connected(path) as client:
         for method in ("echo", "missing"):
             await client.stream.send_all(b'{"jsonrpc":"2.0","method":"%s"}\n' % method.encode())
-        await until(lambda: fake.seen == ["echo", "missing"])
+        await until(lambda: sorted(fake.seen) == ["echo", "missing"])
         assert (await client.call("echo", 9))["id"] == 9
 
 

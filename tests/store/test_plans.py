@@ -12,7 +12,9 @@ import pytest
 from connectord.lifecycle.action import Action, Resolution, State
 from connectord.store import sqlite_alike, sqlite_reader, sqlite_stories, sqlite_writer
 from connectord.store.base import ChangeFilters, Filters, NewAction, WriteSet
+from connectord.store.sqlite_many import ROWS_AT_ONCE, RowStatement
 from connectord.store.sqlite_reader import SqliteReader
+from connectord.store.sqlite_rows import update_of
 from connectord.store.sqlite_writer import SqliteWriter
 
 # by the query: what its plan must begin with
@@ -42,6 +44,25 @@ def test_the_writer_asks_an_index(name: str, stores: tuple[SqliteWriter, SqliteR
     plan = [row[3] for row in stores[0]._connection.execute(f"EXPLAIN QUERY PLAN {sql}", args)]
     assert plan[0].startswith(WRITER[name]), plan
     assert not any("TEMP B-TREE" in step for step in plan), plan
+
+
+@pytest.mark.parametrize("count", [2, max(ROWS_AT_ONCE)])
+@pytest.mark.parametrize(
+    ("statement", "seeks"),
+    [
+        (update_of(("state", "due_at"))[0], "SEARCH actions USING COVERING INDEX sqlite_autoindex_actions_1 (id=?)"),
+        (sqlite_writer._END_ATTEMPTS, "SEARCH attempts USING PRIMARY KEY (action_id=? AND number=?)"),
+        (sqlite_writer._SET_DATA, "SEARCH actions USING COVERING INDEX sqlite_autoindex_actions_1 (id=?)"),
+        (sqlite_writer._SET_CASE_DATA, "SEARCH cases USING COVERING INDEX sqlite_autoindex_cases_1 (id=?)"),
+    ],
+)
+def test_many_rows_are_changed_by_a_step_into_the_key_for_each(
+    statement: RowStatement, seeks: str, count: int, stores: tuple[SqliteWriter, SqliteReader]
+) -> None:
+    text = statement.text(count)
+    plan = [row[3] for row in stores[0]._connection.execute(f"EXPLAIN QUERY PLAN {text}", ("",) * text.count("?"))]
+    assert plan[-1] == seeks, plan
+    assert not any(step.startswith(("SCAN actions", "SCAN attempts", "SCAN cases")) for step in plan), plan
 
 
 @pytest.mark.parametrize(

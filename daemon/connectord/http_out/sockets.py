@@ -14,6 +14,8 @@ from contextlib import suppress
 
 import trio
 
+from connectord.readiness import Readiness
+
 RECEIVE_BYTES = 64 * 1024
 """At most this many bytes are received at a time: more than a TLS record has, so that nothing stays with OpenSSL."""
 
@@ -27,11 +29,12 @@ class Socket:
     :class:`trio.ClosedResourceError` where it is closed by another task.
     """
 
-    __slots__ = ("_poll", "_socket", "_tls")
+    __slots__ = ("_poll", "_readiness", "_socket", "_tls")
 
     def __init__(self, connected: socket.socket) -> None:
         connected.setblocking(False)
         self._tls: ssl.SSLSocket | None = None
+        self._readiness = Readiness(connected)
         self._take(connected)
 
     def _take(self, connected: socket.socket) -> None:
@@ -70,12 +73,12 @@ class Socket:
 
     async def receive(self) -> bytes:
         """What has arrived, at least one byte; none when the peer sends no more."""
-        await trio.lowlevel.wait_readable(self._socket)
         while True:
+            await self._readiness.wait()
             try:
-                return self._socket.recv(RECEIVE_BYTES)
+                return self._receive()
             except _WOULD_READ:
-                await trio.lowlevel.wait_readable(self._socket)
+                self._readiness.drained()
             except ssl.SSLWantWriteError:
                 await trio.lowlevel.wait_writable(self._socket)
 
@@ -84,9 +87,15 @@ class Socket:
         if self.is_quiet():
             return None
         try:
-            return self._socket.recv(RECEIVE_BYTES)
+            return self._receive()
         except (*_WOULD_READ, ssl.SSLWantWriteError):
             return None  # half a record, or a session ticket
+
+    def _receive(self) -> bytes:
+        data = self._socket.recv(RECEIVE_BYTES)
+        if self._tls is None and 0 < len(data) < RECEIVE_BYTES:
+            self._readiness.drained()
+        return data
 
     async def wait_writable(self) -> None:
         """Until the kernel takes more."""
@@ -130,6 +139,7 @@ class Socket:
         """At once, and once; tasks that wait for it get :class:`trio.ClosedResourceError`."""
         if self._socket.fileno() < 0:
             return
+        self._readiness.close()
         trio.lowlevel.notify_closing(self._socket)
         if self._tls is not None:
             # says goodbye if the kernel takes it; the peer's goodbye is not waited for

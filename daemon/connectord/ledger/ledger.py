@@ -40,6 +40,8 @@ from connectord.measures import LedgerMeasures
 from connectord.store.base import Executor, WriteStore
 
 BATCH_LIMIT = 256
+GATHERING_TURNS = 12
+IDLE_TURNS = 3
 QUEUE_LIMIT = 4096
 STORE_FULL_PAUSE_SECONDS = 1.0
 
@@ -159,18 +161,31 @@ class Ledger:
         with trio.CancelScope() as scope:
             async for first in self._receive:
                 batch = [first]
-                # one turn for everybody who is ready: a lane whose attempts have just ended claims the next with them
-                await trio.lowlevel.cancel_shielded_checkpoint()
-                while len(batch) < BATCH_LIMIT:
-                    try:
-                        batch.append(self._receive.receive_nowait())
-                    except trio.WouldBlock:
-                        break
+                await self._gather(batch)
                 if self._clock_watch.went_back():
                     self._clock_went_back.set()
                 scope.shield = True
                 await self._commit(batch + self._standing_claims(batch))
                 scope.shield = False
+
+    async def _gather(self, batch: list[_Request]) -> None:
+        """Add what comes while everybody who is ready has a turn, and another one as long as turns bring more.
+
+        A lane whose attempts have just ended claims the next with them. And the writer gets to work when the loop has
+        little to do: each of them needs the interpreter's lock, and to take it from the other costs both.
+        """
+        idle = 0
+        for _ in range(GATHERING_TURNS):
+            before = len(batch)
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            while len(batch) < BATCH_LIMIT:
+                try:
+                    batch.append(self._receive.receive_nowait())
+                except trio.WouldBlock:
+                    break
+            idle = idle + 1 if len(batch) == before else 0
+            if idle == IDLE_TURNS or len(batch) == BATCH_LIMIT:
+                break
 
     def _standing_claims(self, batch: Sequence[_Request]) -> list[_Request]:
         """The claims that lanes have left here for what the batch submits; they come last in it."""

@@ -99,5 +99,5 @@ def _connect(target: str, *, uri: bool = False) -> sqlite3.Connection:
         timeout=5.0,
         isolation_level=None,  # transactions are ours: BEGIN IMMEDIATE, never a silent DEFERRED one
         check_same_thread=False,  # one call at a time, though not always on the same thread
-        cached_statements=256,
+        cached_statements=1024,
     )

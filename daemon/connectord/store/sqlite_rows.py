@@ -9,6 +9,7 @@ from typing import Any
 
 from connectord.lifecycle.action import FIELDS, Action, Reason, Resolution, State, of_state
 from connectord.store.base import OutboxRecord, OutboxRow
+from connectord.store.sqlite_many import RowStatement, updating
 
 ACTION_COLUMNS = FIELDS
 """An action's columns bear the names of its fields, in their order."""
@@ -67,15 +68,14 @@ def action_from(row: Sequence[Any]) -> Action:
 
 
 @lru_cache(maxsize=128)
-def update_of(columns: tuple[str, ...]) -> tuple[str, Callable[[Action], tuple[Any, ...]]]:
+def update_of(columns: tuple[str, ...]) -> tuple[RowStatement, Callable[[Action], tuple[Any, ...]]]:
     """The statement that writes these columns of an action, and what gives its values.
 
     Columns that did not change are left out: SQLite looks at every index that has one of those written, and an index
     for polls costs nothing where nothing is polled. What events change together is always the same; so there are a few
     dozen statements, and whatever else may come up is bounded.
     """
-    statement = f"UPDATE actions SET {', '.join(f'{name} = ?' for name in columns)} WHERE id = ?"  # noqa: S608
-    return statement, attrgetter(*columns, "id")
+    return updating("actions", columns, ["id"]), attrgetter(*columns, "id")
 
 
 def outbox_record(row: Sequence[Any]) -> OutboxRecord:

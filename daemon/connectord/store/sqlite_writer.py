@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,10 @@ from connectord.store.base import (
     PrunePlace,
     WriteSet,
 )
+from connectord.store.recent_actions import RecentActions
 from connectord.store.sqlite_alike import change_alike, over_limit
 from connectord.store.sqlite_connection import open_writer, translate_errors
+from connectord.store.sqlite_many import inserting, updating
 from connectord.store.sqlite_pages import LIVE_STATES, LIVE_SYSTEMS, live_page
 from connectord.store.sqlite_pruning import prune
 from connectord.store.sqlite_rows import (
@@ -50,10 +52,7 @@ from connectord.store.sqlite_rows import (
 LATE_RESPONSES_KEPT = 100
 """A system that answers without end may not fill the disk: further late responses of an action are dropped."""
 
-_INSERT_ACTION = (
-    f"INSERT INTO actions ({', '.join(INSERTED_COLUMNS)}, data, key, payload_digest, rerun_of) "  # noqa: S608
-    f"VALUES ({', '.join('?' * (len(INSERTED_COLUMNS) + 4))})"
-)
+_INSERT_ACTIONS = inserting("actions", [*INSERTED_COLUMNS, "data", "key", "payload_digest", "rerun_of"])
 _LOAD_ACTION = f"SELECT {SELECT_ACTION} FROM actions a WHERE a.id = ?"  # noqa: S608
 _LOAD_ACTIONS = f"SELECT {SELECT_ACTION} FROM actions a WHERE a.id IN (SELECT value FROM json_each(?))"  # noqa: S608
 _LOAD_RECORD = f"SELECT {SELECT_ACTION}, a.key, a.rerun_of, a.data, a.response_data FROM actions a WHERE a.id = ?"  # noqa: S608
@@ -111,21 +110,21 @@ _OVERDUE = (
 )
 _NEXT_DEADLINE = "SELECT min(deadline) FROM actions INDEXED BY actions_deadline WHERE state = 'waiting'"
 _OPEN_ATTEMPTS = "SELECT action_id, number FROM attempts INDEXED BY attempts_open WHERE ended_at IS NULL LIMIT ?"
-_UPSERT_CASE = (
-    "INSERT INTO cases (id, owner, created_at, updated_at) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE "
-    "SET owner = excluded.owner, updated_at = excluded.updated_at WHERE excluded.owner IS NOT NULL"
+_UPSERT_CASES = inserting(
+    "cases",
+    ["id", "owner", "created_at", "updated_at"],
+    "ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, updated_at = excluded.updated_at "
+    "WHERE excluded.owner IS NOT NULL",
 )
-_INSERT_HISTORY = (
-    "INSERT INTO history (seq, action_id, at, from_state, to_state, event, rules, why, who, note, config_version) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-_HISTORY_WIDTH = _INSERT_HISTORY.count("?")
-_INSERT_ATTEMPT = "INSERT INTO attempts (action_id, number, manual, started_at) VALUES (?, ?, ?, ?)"
-_END_ATTEMPT = (
-    # the numbers are those of an AttemptEnd's fields
-    "UPDATE attempts SET ended_at = ?3, outcome = ?4, message = ?5 "
-    "WHERE action_id = ?1 AND number = ?2 AND ended_at IS NULL"
-)
+_HISTORY_COLUMNS = [
+    *("seq", "action_id", "at", "from_state", "to_state", "event", "rules", "why", "who", "note", "config_version")
+]
+_INSERT_HISTORY = inserting("history", _HISTORY_COLUMNS)
+_INSERT_ATTEMPTS = inserting("attempts", ["action_id", "number", "manual", "started_at"])
+_END_ATTEMPTS = updating("attempts", ["ended_at", "outcome", "message"], ["action_id", "number"], "ended_at IS NULL")
+_INSERT_MERGES = inserting("merges", ["seq", "data", "case_id"])
+_SET_DATA = updating("actions", ["data", "response_data"], ["id"])
+_SET_CASE_DATA = updating("cases", ["data", "updated_at"], ["id"])
 _INSERT_LATE = (
     "INSERT INTO late_responses (action_id, digest, at, status, reason, data) SELECT ?, ?, ?, ?, ?, ? "  # noqa: S608
     f"WHERE (SELECT count(*) FROM late_responses WHERE action_id = ?) < {LATE_RESPONSES_KEPT} ON CONFLICT DO NOTHING"
@@ -169,6 +168,7 @@ class SqliteWriter:
     def __init__(self, path: Path, open_database: Callable[[Path], sqlite3.Connection] = open_writer) -> None:
         self._connection = open_database(path)
         self._pages_moved = 0
+        self._recent = RecentActions()
 
     # -- transactions
 
@@ -181,6 +181,7 @@ class SqliteWriter:
             self._connection.execute("COMMIT")
 
     def rollback(self) -> None:
+        self._recent.forget_all()
         # an error such as a full disk may have ended the transaction already
         if self._connection.in_transaction:
             with translate_errors():
@@ -191,12 +192,12 @@ class SqliteWriter:
             self._write(changes)
 
     def _write(self, changes: WriteSet) -> None:
-        many = self._connection.executemany
+        connection = self._connection
         if changes.cases:
-            many(_UPSERT_CASE, [(case.case_id, case.owner, case.at, case.at) for case in changes.cases])
+            _UPSERT_CASES.run(connection, [(case.case_id, case.owner, case.at, case.at) for case in changes.cases])
         if changes.inserted:
-            many(
-                _INSERT_ACTION,
+            _INSERT_ACTIONS.run(
+                connection,
                 [
                     (*inserted_values(new.action), new.data, new.key, new.payload_digest, new.rerun_of)
                     for new in changes.inserted
@@ -205,11 +206,11 @@ class SqliteWriter:
         if changes.updated:
             self._update(changes.updated.values())
         if changes.attempts:
-            many(_INSERT_ATTEMPT, [row[:4] for row in changes.attempts])
+            _INSERT_ATTEMPTS.run(connection, [row[:4] for row in changes.attempts])
         if changes.attempt_ends:
-            many(_END_ATTEMPT, changes.attempt_ends)
+            _END_ATTEMPTS.run(connection, [(*row[2:], *row[:2]) for row in changes.attempt_ends])
         if changes.late_responses:
-            many(
+            connection.executemany(
                 _INSERT_LATE,
                 [
                     (row.action_id, row.digest, row.at, row.status, row.reason, row.data, row.action_id)
@@ -217,11 +218,11 @@ class SqliteWriter:
                 ],
             )
         if changes.history:
-            many(_INSERT_HISTORY, [row[:_HISTORY_WIDTH] for row in changes.history])
+            _INSERT_HISTORY.run(connection, [row[: len(_HISTORY_COLUMNS)] for row in changes.history])
         if changes.merges:
             self._merge(changes.merges)
         if changes.outbox:
-            many(
+            connection.executemany(
                 _INSERT_OUTBOX,
                 [
                     (row.action_id, row.case_id, row.owner, row.notice, row.at, row.text, row.at)
@@ -230,23 +231,21 @@ class SqliteWriter:
             )
 
         if changes.turns:
-            many(_UPSERT_TURN, list(changes.turns.items()))
+            connection.executemany(_UPSERT_TURN, list(changes.turns.items()))
 
-    def _update(self, updates: Iterable[tuple[Action, Action]]) -> None:
+    def _update(self, updates: Collection[tuple[Action, Action]]) -> None:
         alike: dict[tuple[str, ...], list[Action]] = {}
         for before, after in updates:
             alike.setdefault(changed_fields(before, after), []).append(after)
         for columns, actions in alike.items():
             if columns:
                 statement, values = update_of(columns)
-                self._connection.executemany(statement, list(map(values, actions)))
+                statement.run(self._connection, list(map(values, actions)))
+            self._recent.keep(actions)
 
     def _merge(self, merges: Sequence[DataMerge]) -> None:
-        many = self._connection.executemany
-        many(
-            "INSERT INTO merges (seq, data, case_id) VALUES (?, ?, ?)",
-            [(merge.seq, _encode(merge.data), merge.case_id) for merge in merges],
-        )
+        connection = self._connection
+        _INSERT_MERGES.run(connection, [(merge.seq, _encode(merge.data), merge.case_id) for merge in merges])
         actions = self._data_of("actions", {merge.action_id for merge in merges})
         cases = self._data_of("cases", {merge.case_id for merge in merges if merge.case_id is not None})
         answers: dict[str, dict[str, Any]] = {}
@@ -257,13 +256,11 @@ class SqliteWriter:
             if merge.case_id is not None:
                 cases[merge.case_id].update(merge.data)
                 changed_at[merge.case_id] = merge.at
-        many(
-            "UPDATE actions SET data = ?, response_data = ? WHERE id = ?",
-            [(_encode(data), _encode(answers[action_id]), action_id) for action_id, data in actions.items()],
+        _SET_DATA.run(
+            connection, [(_encode(data), _encode(answers[action_id]), action_id) for action_id, data in actions.items()]
         )
-        many(
-            "UPDATE cases SET data = ?, updated_at = ? WHERE id = ?",
-            [(_encode(data), changed_at[case_id], case_id) for case_id, data in cases.items()],
+        _SET_CASE_DATA.run(
+            connection, [(_encode(data), changed_at[case_id], case_id) for case_id, data in cases.items()]
         )
 
     def _data_of(self, table: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
@@ -275,11 +272,24 @@ class SqliteWriter:
     # -- what the ledger asks within a transaction
 
     def load_action(self, action_id: str) -> Action | None:
+        recent = self._recent.get(action_id)
+        if recent is not None:
+            return recent
         row = self._one(_LOAD_ACTION, action_id)
         return None if row is None else action_from(row)
 
     def load_actions(self, action_ids: Collection[str]) -> Sequence[Action]:
-        return [action_from(row) for row in self._all(_LOAD_ACTIONS, _id_list(action_ids))]
+        found: list[Action] = []
+        others: list[str] = []
+        for action_id in action_ids:
+            recent = self._recent.get(action_id)
+            if recent is None:
+                others.append(action_id)
+            else:
+                found.append(recent)
+        if others:
+            found += map(action_from, self._all(_LOAD_ACTIONS, _id_list(others)))
+        return found
 
     def load_record(self, action_id: str) -> ActionRecord | None:
         row = self._one(_LOAD_RECORD, action_id)
@@ -332,6 +342,7 @@ class SqliteWriter:
             return over_limit(self._connection, system, attempts, limit)
 
     def change_alike(self, change: AlikeChange) -> None:
+        self._recent.forget(change.ids)
         with translate_errors():
             change_alike(self._connection, change)
 
@@ -445,7 +456,9 @@ class SqliteWriter:
 
     def prune(self, what: Prunable, place: PrunePlace, limit: int, now: int) -> Pruned:
         with translate_errors():
-            return prune(self._connection, what, place, limit, now)
+            pruned = prune(self._connection, what, place, limit, now)
+        self._recent.forget(pruned.ids)
+        return pruned
 
     def give_back(self, pages: int) -> int:
         # it yields at every page, without a column, and the module takes that for its end

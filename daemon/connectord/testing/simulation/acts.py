@@ -305,6 +305,8 @@ class Acts:
                 await trio.sleep(0.5)
 
     async def _until_up(self) -> None:
+        # between the end of a daemon and the word that it is down, others have to have their turn
+        await trio.lowlevel.checkpoint()
         while not self._world.up.is_set():
             await self._world.up.wait()
 

@@ -136,7 +136,7 @@ def draw_plan(seed: int, rng: random.Random) -> Plan:
         first_shape=_draw_shape(aim, rng),
         trouble=0.0 if calm else rng.choice((0.0, 0.1, 0.3)),
         slowness=rng.choice((0.0, 0.2, 0.6) if aim != "backlogs" else (0.0, 0.0, 0.2)),
-        swift=rng.randint(7, 12) if aim == "backlogs" else None,
+        swift=rng.randint(8, 16) if aim == "backlogs" else None,
         away_until=horizon * 0.9 if aim == "backlogs" and rng.random() < 0.9 else 0.0,
         behaviours=(tuple(weights), tuple(weights.values())),
         steps=tuple(sorted(steps, key=lambda step: step.at)),
