@@ -22,7 +22,7 @@ async def test_rule_14_a_lane_that_fails_starts_again_and_its_attempts_count_as_
             await trio.sleep_forever()
         return Succeeded()
 
-    guard, breaks, broken = module.abandon_overdue, trio.Event(), False
+    guard, breaks, broken = module.end_overdue, trio.Event(), False
 
     async def break_once(context: Any) -> None:
         nonlocal broken
@@ -32,7 +32,7 @@ async def test_rule_14_a_lane_that_fails_starts_again_and_its_attempts_count_as_
         await breaks.wait()
         raise ZeroDivisionError("a bug of our own")
 
-    monkeypatch.setattr(module, "abandon_overdue", break_once)
+    monkeypatch.setattr(module, "end_overdue", break_once)
     async with world(tmp_path, trigger) as here:
         (action_id,) = await here.submit()
         await trio.testing.wait_all_tasks_blocked()

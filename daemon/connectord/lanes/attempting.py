@@ -8,7 +8,7 @@ from functools import partial
 
 import trio
 
-from connectord.lanes.calls import Trouble, call_adapter
+from connectord.lanes.calls import Trouble, call_adapter, no_answer
 from connectord.lanes.context import LaneContext
 from connectord.lanes.instances import Instance
 from connectord.lanes.outcomes import attempt_event, attempt_failed
@@ -25,46 +25,64 @@ _RESULTS: Mapping[type[on.Event], AttemptResult] = {
 }
 
 
-async def attempt(context: LaneContext, instance: Instance, claimed: ClaimedCall, began_in: int) -> None:
-    """Hand the action over, and report the outcome. A fault of the adapter ends the instance.
+class Attempt:
+    """One that was claimed: :meth:`begin` it, :meth:`make` its call, and :meth:`settle` what that came to."""
 
-    ``began_in`` is the round that the lane's recovery gave it.
-    """
-    context.admission.note_begin(claimed.rate_kind)
-    action = claimed.action
-    number = action.attempts
+    __slots__ = ("_began_in", "_claimed", "_context", "_instance")
 
-    async def give_up(message: str) -> None:
-        await _report(context, instance, claimed, Trouble(message, fault=True, outcome_unknown=True))
+    def __init__(self, context: LaneContext, instance: Instance, claimed: ClaimedCall, began_in: int) -> None:
+        """``began_in`` is the round that the lane's recovery gave it."""
+        self._context = context
+        self._instance = instance
+        self._claimed = claimed
+        self._began_in = began_in
 
-    def free_place() -> None:
-        instance.end_call()
-        context.recovery.end(began_in)
-        context.admission.end_attempt(retry=claimed.retry)
+    def begin(self, scope: trio.CancelScope) -> AdapterCall:
+        """The call, which is cancelled by ``scope`` when its time is up. :meth:`make` must follow."""
+        context, claimed = self._context, self._claimed
+        context.admission.note_begin(claimed.rate_kind)
+        return context.begin_call("trigger", claimed.action.id, self._give_up, self._free_place, scope)
 
-    call = AdapterCall("trigger", action.id, give_up, free_place)
-    context.calls.begin(call)
-    try:
-        outcome = await call_adapter(
-            lambda: instance.adapter.trigger(context.call_for(claimed)),
-            partial(attempt_event, attempt=number),
-            adapter=context.adapter_class,
-            method="trigger",
-            system=context.name,
-            limit_seconds=context.limit_seconds,
-            action=action.id,
-            attempt=number,
-        )
-    finally:
-        # the system is done with it: the next one is claimed in the transaction that records what became of this one
-        context.calls.end(call)
-    if not call.abandoned:
-        context.measures.attempt_seconds.observe(trio.current_time() - call.since)
-        _learn(context, outcome, began_in, call)
-        await _report(context, instance, claimed, outcome)
-    elif not isinstance(outcome, Trouble):
-        # the attempt has failed already; a response counts whenever it comes
-        await context.ledger.report(action.id, outcome, f"system:{context.name}")
+    async def make(self, call: AdapterCall) -> on.Event | Trouble:
+        """Hand the action over. Raises only :class:`trio.Cancelled`."""
+        context, claimed, adapter = self._context, self._claimed, self._instance.adapter
+        number = claimed.action.attempts
+        try:
+            return await call_adapter(
+                lambda: adapter.trigger(context.call_for(claimed)),
+                partial(attempt_event, attempt=number),
+                adapter=context.adapter_class,
+                method="trigger",
+                system=context.name,
+                limit_seconds=None,
+                action=call.action_id,
+                attempt=number,
+            )
+        finally:
+            # the system is done with it: the next one is claimed in the transaction that records what became of this
+            context.calls.end(call)
+
+    async def settle(self, call: AdapterCall, outcome: on.Event | Trouble | None) -> None:
+        """Report the outcome, None where its time was up. A fault of the adapter ends the instance."""
+        context = self._context
+        if outcome is None:
+            outcome = no_answer(call.limit_seconds)
+        if not call.abandoned:
+            context.measures.attempt_seconds.observe(trio.current_time() - call.since)
+            _learn(context, outcome, self._began_in, call)
+            await _report(context, self._instance, self._claimed, outcome)
+        elif not isinstance(outcome, Trouble):
+            # the attempt has failed already; a response counts whenever it comes
+            await context.ledger.report(call.action_id, outcome, f"system:{context.name}")
+
+    async def _give_up(self, message: str) -> None:
+        trouble = Trouble(message, fault=True, outcome_unknown=True)
+        await _report(self._context, self._instance, self._claimed, trouble)
+
+    def _free_place(self) -> None:
+        self._instance.end_call()
+        self._context.recovery.end(self._began_in)
+        self._context.admission.end_attempt(retry=self._claimed.retry)
 
 
 def _learn(context: LaneContext, outcome: on.Event | Trouble, began_in: int, call: AdapterCall) -> None:

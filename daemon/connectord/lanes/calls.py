@@ -39,18 +39,21 @@ async def call_adapter(
     adapter: type[Adapter],
     method: str,
     system: str,
-    limit_seconds: float,
+    limit_seconds: float | None,
     **about: object,
 ) -> T | Trouble:
     """What ``read`` makes of what ``call`` returns, or why there is nothing to read.
 
     What ``read`` raises counts as the adapter's fault too: it returned rubbish. ``method`` is what is called, and
-    ``about`` what it is called for, for the log. Raises only :class:`trio.Cancelled`.
+    ``about`` what it is called for, for the log. Where ``limit_seconds`` is None, somebody else cancels what is late.
+    Raises only :class:`trio.Cancelled`.
     """
     try:
+        if limit_seconds is None:
+            return read(await call())
         with trio.CancelScope(deadline=trio.current_time() + limit_seconds):
             return read(await call())
-        return Trouble(f"no answer within {limit_seconds:g} s", outcome_unknown=True)
+        return no_answer(limit_seconds)
     except BaseException as error:  # a plugin's fault costs this call and no more
         reraise_cancelled(error)
         leaf = leaf_of(error)
@@ -70,6 +73,11 @@ async def call_adapter(
             **about,
         )
         return Trouble(fault_words(error, adapter, method), fault=True)
+
+
+def no_answer(limit_seconds: float) -> Trouble:
+    """What a call came to whose time was up."""
+    return Trouble(f"no answer within {limit_seconds:g} s", outcome_unknown=True)
 
 
 def retry_after_ms(wish_seconds: object) -> int | None:

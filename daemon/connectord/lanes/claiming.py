@@ -9,10 +9,11 @@ from functools import partial
 import trio
 
 from connectord.errors import StoreFull
-from connectord.lanes.attempting import attempt
+from connectord.lanes.attempting import Attempt
 from connectord.lanes.context import LaneContext
 from connectord.lanes.instances import Instance
 from connectord.lanes.probing import Probes
+from connectord.lanes.workers import Workers
 from connectord.ledger import operations as op
 from connectord.ledger.standing import StandingClaim
 
@@ -26,6 +27,7 @@ class Claims:
         self.alarm = context.ledger.lane_alarm(context.name)
         self._context = context
         self._probes = probes
+        self._workers = Workers()
 
     async def run(self, instance: Instance, nursery: trio.Nursery) -> None:
         """Claim until the instance has ended. What begins goes on in ``nursery``."""
@@ -40,6 +42,7 @@ class Claims:
                     await self._claim(instance, nursery, claim)
         finally:
             admission.leave_attempts()
+            self._workers.release()
 
     def _reserve(self) -> op.Claim | None:
         """Hold places for what may begin now; the claim for them, if there are any. :meth:`_begin` must follow."""
@@ -108,7 +111,7 @@ class Claims:
                 context.measures.late_seconds.observe(max(now - claimed.due_at, 0) / 1000)
             context.attempts[claimed.action.id] = claimed.action.attempts
             instance.begin_call()
-            nursery.start_soon(attempt, context, instance, claimed, began_in)
+            self._workers.begin(nursery, Attempt(context, instance, claimed, began_in))
         probes = () if instance.ended else claims.probes
         if probes:
             context.recovery.begin(len(probes))
@@ -118,8 +121,11 @@ class Claims:
         more = claims.next_due_at is not None and claims.next_due_at <= now
         context.admission.begin_attempts(begun, retries=retries, more_wait=more)
         self.alarm.set(claims.next_due_at)
-        if begun < claim.limit and not more and not claim.manual_only:
+        if begun == claim.limit:
+            self._workers.keep()
+        elif not more and not claim.manual_only:
             context.recovery.drained()
+            self._workers.release()
         return begun
 
     async def _something_else(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -17,7 +17,7 @@ from connectord.lanes.admission import Admission
 from connectord.lanes.health import Health
 from connectord.lanes.pulse import Pulse
 from connectord.lanes.recovery import Recovery
-from connectord.lanes.under_way import CallsUnderWay
+from connectord.lanes.under_way import AdapterCall, CallsUnderWay
 from connectord.ledger.ledger import Ledger
 from connectord.ledger.operations import ClaimedCall
 from connectord.lifecycle.action import Action
@@ -70,6 +70,19 @@ class LaneContext:
         self.admission.configure(config.concurrency, config.rate, config.policy.retry.budget)
         self.reconfigured.set()
         self.reconfigured = trio.Event()
+
+    def begin_call(
+        self,
+        method: str,
+        action_id: str,
+        settle: Callable[[str], Awaitable[None]],
+        free_place: Callable[[], None],
+        scope: trio.CancelScope | None = None,
+    ) -> AdapterCall:
+        """A call of the adapter begins; ``calls.end`` must follow. See :class:`AdapterCall`."""
+        call = AdapterCall(method, action_id, self.limit_seconds, settle, free_place, scope)
+        self.calls.begin(call)
+        return call
 
     def new_adapter(self) -> Adapter:
         """A fresh instance, not opened."""

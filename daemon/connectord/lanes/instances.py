@@ -12,7 +12,6 @@ import trio
 from connectord.adapters import Adapter
 from connectord.lanes.calls import Trouble, call_adapter
 from connectord.lanes.context import LaneContext
-from connectord.lanes.under_way import AdapterCall
 
 CLOSE_SECONDS = 10.0
 
@@ -77,8 +76,7 @@ async def open_instance(context: LaneContext) -> Instance | None:
     async def give_up(message: str) -> None:
         context.health.state, context.health.last_error = "fault", message
 
-    call = AdapterCall("open", "", give_up, lambda: None)
-    context.calls.begin(call)
+    call = context.begin_call("open", "", give_up, lambda: None)
     try:
         adapter = await call_adapter(
             open_adapter,

@@ -25,7 +25,7 @@ from connectord.lanes.health import Health
 from connectord.lanes.healthchecks import ask_now, check_health
 from connectord.lanes.instances import Instance, open_instance, retire_instance
 from connectord.lanes.listening import listen
-from connectord.lanes.overdue import abandon_overdue
+from connectord.lanes.overdue import end_overdue
 from connectord.lanes.pauses import Pauses
 from connectord.lanes.polling import Polling
 from connectord.lanes.probing import Probes
@@ -225,7 +225,7 @@ class Lane:
 
     async def _work(self) -> None:
         async with trio.open_nursery() as guards:
-            guards.start_soon(abandon_overdue, self._context)
+            guards.start_soon(end_overdue, self._context)
             async with trio.open_nursery() as nursery:
                 await self._serve_on(nursery)
             guards.cancel_scope.cancel()

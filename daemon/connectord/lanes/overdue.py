@@ -1,4 +1,4 @@
-"""Giving up calls of an adapter that go on after their time limit, because they do not let themselves be cancelled.
+"""Ending calls of an adapter whose time is up, and giving up those that go on, for they ignore being cancelled.
 
 trio cannot end a task that shields itself or swallows the cancellation. Such a call is settled as failed, and nobody
 waits for it any more; what it brings in the end is a response that comes late (rule 15).
@@ -23,15 +23,29 @@ MOST_ABANDONED = 64
 log = structlog.get_logger()
 
 
-async def abandon_overdue(context: LaneContext) -> None:
-    """Give up what does not end in time. Runs until cancelled."""
+async def end_overdue(context: LaneContext) -> None:
+    """Cancel what does not end in time, and give up what does not end then. Runs until cancelled."""
     while True:
-        call = await context.calls.oldest()
-        left = call.since + context.limit_seconds + GRACE_SECONDS - trio.current_time()
-        if left > 0:
-            await trio.sleep(left)
-        else:
-            await _abandon(context, call)
+        calls = await context.calls.some()
+        now = trio.current_time()
+        # whatever begins from now on, by this configuration, is not late before
+        next_look = now + context.limit_seconds
+        for call in calls:
+            ends_at = call.since + call.limit_seconds
+            if call.scope is not None and not call.scope.cancel_called:
+                if ends_at > now:
+                    next_look = min(next_look, ends_at)
+                    continue
+                call.scope.cancel()
+            given_up_at = ends_at + GRACE_SECONDS
+            if given_up_at > now:
+                next_look = min(next_look, given_up_at)
+            else:
+                await _abandon(context, call)
+                next_look = now  # others may have ended meanwhile
+                break
+        with trio.move_on_at(next_look):
+            await context.reconfigured.wait()
 
 
 async def _abandon(context: LaneContext, call: AdapterCall) -> None:
@@ -53,7 +67,7 @@ async def _abandon(context: LaneContext, call: AdapterCall) -> None:
         calls_given_up=context.calls.abandoned,
     )
     await call.settle(
-        f"adapter fault: no answer within {context.limit_seconds:g} s, and {call.method}() ignores cancellation "
+        f"adapter fault: no answer within {call.limit_seconds:g} s, and {call.method}() ignores cancellation "
         f"(adapter {adapter.name}, {place})"
     )
     if not keeps_place:

@@ -10,7 +10,6 @@ from connectord.lanes.context import LaneContext
 from connectord.lanes.instances import Instance
 from connectord.lanes.outcomes import poll_event
 from connectord.lanes.pulse import Pulse
-from connectord.lanes.under_way import AdapterCall
 from connectord.ledger.operations import ClaimedCall
 from connectord.lifecycle import events as on
 
@@ -107,8 +106,7 @@ class Polling:
             instance.end_call()
             context.admission.end_poll()
 
-        call = AdapterCall("poll", action.id, give_up, free_place)
-        context.calls.begin(call)
+        call = context.begin_call("poll", action.id, give_up, free_place)
         try:
             with scope:
                 answer = await call_adapter(

@@ -11,7 +11,6 @@ from connectord.lanes.calls import Trouble, call_adapter
 from connectord.lanes.context import LaneContext
 from connectord.lanes.instances import Instance
 from connectord.lanes.outcomes import probe_event, probe_failed
-from connectord.lanes.under_way import AdapterCall
 from connectord.ledger.operations import ClaimedCall
 from connectord.lifecycle import events as on
 
@@ -51,8 +50,7 @@ class Probes:
             context.admission.end_attempt(retry=claimed.retry)
 
         due_at = None
-        call = AdapterCall("probe", action.id, give_up, free_place)
-        context.calls.begin(call)
+        call = context.begin_call("probe", action.id, give_up, free_place)
         try:
             with self.under_way[action.id] as scope:
                 answer = await call_adapter(

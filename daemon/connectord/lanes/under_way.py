@@ -1,8 +1,8 @@
-"""Calls of an adapter that are under way, so that one that does not end can be given up."""
+"""Calls of an adapter that are under way, so that one that does not end can be ended, or given up."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 import trio
@@ -12,13 +12,16 @@ import trio
 class AdapterCall:
     """One call: what of, since when (on trio's clock), and how it is settled with a message in the place of an answer.
 
-    ``settle`` records that it was given up; ``free_place`` lets another call have its place.
+    ``settle`` records that it was given up; ``free_place`` lets another call have its place. ``scope`` is cancelled
+    when the time is up; where it is None, the call sees to that itself.
     """
 
     method: str
     action_id: str
+    limit_seconds: float
     settle: Callable[[str], Awaitable[None]]
     free_place: Callable[[], None]
+    scope: trio.CancelScope | None = None
     since: float = field(default_factory=trio.current_time)
     task: trio.lowlevel.Task = field(default_factory=trio.lowlevel.current_task)
     abandoned: bool = False
@@ -28,7 +31,7 @@ class AdapterCall:
 
 
 class CallsUnderWay:
-    """The calls of one lane that are under way, the oldest first."""
+    """The calls of one lane that are under way."""
 
     def __init__(self) -> None:
         self.abandoned = 0
@@ -58,9 +61,9 @@ class CallsUnderWay:
         del self._calls[call]
         self.abandoned += 1
 
-    async def oldest(self) -> AdapterCall:
-        """The oldest that was not given up, once there is one."""
+    async def some(self) -> Iterable[AdapterCall]:
+        """Those that were not given up, once there are any."""
         while not self._calls:
             self._began = trio.Event()
             await self._began.wait()
-        return next(iter(self._calls))
+        return list(self._calls)
