@@ -35,7 +35,7 @@ from connectord.ledger.ledger import Ledger
 from connectord.ledger.policies import PolicyBook
 from connectord.ledger.submission import Submission
 from connectord.lifecycle import events as on
-from connectord.store.executors import ThreadExecutor
+from connectord.store.executors import WriterThread
 from connectord.store.sqlite_connection import open_writer
 from connectord.store.sqlite_many import RowStatement
 from connectord.store.sqlite_writer import SqliteWriter
@@ -138,7 +138,7 @@ def recording_store(path: Path) -> Iterator[tuple[SqliteWriter, Recorder]]:
 async def run_ledger(store: SqliteWriter, actions: int, batch: int) -> float:
     """Drive so many actions through a ledger, ``batch`` events in each transaction."""
     book = PolicyBook(1)
-    ledger = Ledger(store, executor=ThreadExecutor(), clock=SystemClock(), rng=random.Random(7), policies=lambda: book)
+    ledger = Ledger(store, executor=WriterThread(), clock=SystemClock(), rng=random.Random(7), policies=lambda: book)
     async with trio.open_nursery() as nursery:
         await nursery.start(ledger.run)
         began = time.perf_counter()

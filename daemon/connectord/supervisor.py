@@ -55,7 +55,7 @@ from connectord.overview import (
 )
 from connectord.plugins import PluginSet
 from connectord.store.base import ChangeFilters, Executor, FileState, HistoryPage, ReadStore, WriteStore
-from connectord.store.executors import ThreadExecutor
+from connectord.store.executors import ThreadExecutor, WriterThread
 from connectord.store.sqlite_log import LogWriter
 from connectord.store.sqlite_reader import SqliteReader
 from connectord.store.sqlite_writer import SqliteWriter
@@ -101,7 +101,7 @@ class Surroundings:
     clock: Clock = field(default_factory=SystemClock)
     rng: random.Random = field(default_factory=secrets.SystemRandom)
     network: Network = field(default_factory=SystemNetwork)
-    writing: Executor = field(default_factory=_one_thread)
+    writing: Executor = field(default_factory=WriterThread)
     reading: Executor = field(default_factory=_one_thread)
     counting: Executor = field(default_factory=_one_thread)
     maintaining: Executor = field(default_factory=_one_thread)

@@ -124,3 +124,45 @@ async def test_a_shorter_limit_holds_for_what_begins_from_then_on(tmp_path: Path
         await trio.sleep(20)
         assert it.show(before).action.resolution == "done_successfully"
         assert it.lane.health.faults == 0
+
+
+@pytest.mark.parametrize("what", ["scope", "nursery"])
+async def test_what_is_left_open_is_the_fault_of_that_attempt_alone(what: str, tmp_path: Path, autojump_clock) -> None:
+    left = []
+
+    async def trigger(call: Call) -> Outcome:
+        if call.data["n"] == 2:
+            scope = trio.CancelScope()
+            left.append(scope)
+            if what == "scope":
+                scope.__enter__()
+            else:
+                await trio.open_nursery().__aenter__()
+        else:
+            for scope in left:
+                scope.cancel()
+            await trio.sleep(1)
+        return Succeeded({})
+
+    async with world(tmp_path, trigger, retry=ONE_TRY, concurrency=1) as it:
+        ids = [(await it.submit(data={"n": number}))[0] for number in range(6)]
+        await trio.sleep(60)
+        actions = [it.show(each).action for each in ids]
+        failed = [number for number, each in enumerate(actions) if each.resolution != "done_successfully"]
+        assert failed == [2]
+        assert str(actions[2].error_message).startswith("adapter fault: RuntimeError: Cancel scope stack corrupted")
+        assert it.lane.health.faults == 1
+
+
+async def test_one_that_is_late_and_leaves_something_open_is_at_fault(tmp_path: Path, autojump_clock) -> None:
+    async def trigger(call: Call) -> Outcome:
+        if call.data["n"] == 0:
+            trio.CancelScope(shield=True).__enter__()
+            await trio.sleep(LIMIT_SECONDS + 2)
+        return Succeeded({})
+
+    async with world(tmp_path, trigger, retry=ONE_TRY, concurrency=1, attempt_timeout_ms=LIMIT_SECONDS * 1000) as it:
+        ids = [(await it.submit(data={"n": number}))[0] for number in range(3)]
+        await trio.sleep(60)
+        resolutions = [it.show(each).action.resolution for each in ids]
+        assert resolutions == ["not_done_successfully", "done_successfully", "done_successfully"]

@@ -8,7 +8,7 @@ from functools import partial
 
 import trio
 
-from connectord.lanes.calls import Trouble, call_adapter, no_answer
+from connectord.lanes.calls import Trouble, call_adapter, no_answer, tell_fault
 from connectord.lanes.context import LaneContext
 from connectord.lanes.instances import Instance
 from connectord.lanes.outcomes import attempt_event, attempt_failed
@@ -61,6 +61,18 @@ class Attempt:
         finally:
             # the system is done with it: the next one is claimed in the transaction that records what became of this
             context.calls.end(call)
+
+    def fault(self, error: BaseException) -> Trouble:
+        """What it came to where the adapter left something open, which was found out after the call."""
+        context, action = self._context, self._claimed.action
+        return tell_fault(
+            error,
+            adapter=context.adapter_class,
+            method="trigger",
+            system=context.name,
+            action=action.id,
+            attempt=action.attempts,
+        )
 
     async def settle(self, call: AdapterCall, outcome: on.Event | Trouble | None) -> None:
         """Report the outcome, None where its time was up. A fault of the adapter ends the instance."""

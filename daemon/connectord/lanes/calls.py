@@ -54,7 +54,7 @@ async def call_adapter(
         with trio.CancelScope(deadline=trio.current_time() + limit_seconds):
             return read(await call())
         return no_answer(limit_seconds)
-    except BaseException as error:  # a plugin's fault costs this call and no more
+    except BaseException as error:  # noqa: BLE001 - a plugin's fault costs this call and no more
         reraise_cancelled(error)
         leaf = leaf_of(error)
         if isinstance(leaf, NotConnected):
@@ -63,16 +63,21 @@ async def call_adapter(
                 retry_after_ms(leaf.retry_after_seconds),
                 outcome_unknown=leaf.outcome_unknown is True,
             )
-        log.error(
-            "adapter fault",
-            system=system,
-            adapter=adapter.name,
-            method=method,
-            at=place_of(error, adapter, method),
-            exc_info=error,
-            **about,
-        )
-        return Trouble(fault_words(error, adapter, method), fault=True)
+        return tell_fault(error, adapter=adapter, method=method, system=system, **about)
+
+
+def tell_fault(error: BaseException, *, adapter: type[Adapter], method: str, system: str, **about: object) -> Trouble:
+    """What a call came to in which the adapter did something wrong, once it is in the log."""
+    log.error(
+        "adapter fault",
+        system=system,
+        adapter=adapter.name,
+        method=method,
+        at=place_of(error, adapter, method),
+        exc_info=error,
+        **about,
+    )
+    return Trouble(fault_words(error, adapter, method), fault=True)
 
 
 def no_answer(limit_seconds: float) -> Trouble:

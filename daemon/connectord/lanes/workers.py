@@ -12,6 +12,8 @@ import outcome
 import trio
 
 from connectord.lanes.attempting import Attempt
+from connectord.lanes.calls import Trouble
+from connectord.lifecycle import events as on
 
 
 class Workers:
@@ -41,22 +43,31 @@ class Workers:
 
     async def _work(self, first: Attempt) -> None:
         attempt: Attempt | None = first
-        context = copy_context()
+        task, context = trio.lowlevel.current_task(), copy_context()
         while attempt is not None:
-            came_to = None
-            with trio.CancelScope() as scope:
-                while attempt is not None:
-                    came_to = None
-                    call = attempt.begin(scope)
-                    came_to = await attempt.make(call)
-                    if scope.cancel_called:
-                        break
-                    await attempt.settle(call, came_to)
-                    attempt = await self._next(context)
+            came_to: on.Event | Trouble | None = None
+            left_open = False
+            try:
+                with trio.CancelScope() as scope:
+                    innermost = _innermost_scope(task)
+                    while attempt is not None:
+                        came_to = None
+                        call = attempt.begin(scope)
+                        came_to = await attempt.make(call)
+                        left_open = _innermost_scope(task) is not innermost
+                        if left_open or scope.cancel_called:
+                            break
+                        await attempt.settle(call, came_to)
+                        attempt = await self._next(context)
+            except RuntimeError as error:
+                # trio says so where the adapter has left a scope or a nursery within ours
+                if attempt is None or not left_open:
+                    raise
+                came_to = attempt.fault(error)
             if attempt is not None:
                 # its time was up: what is left to do is not to be cancelled, and the next one needs another scope
                 await attempt.settle(call, came_to)
-                attempt = await self._next(context)
+                attempt = None if left_open else await self._next(context)
 
     async def _next(self, context: Context) -> Attempt | None:
         if not self._are_kept or copy_context() != context:
@@ -70,3 +81,8 @@ class Workers:
 
         attempt: Attempt | None = await trio.lowlevel.wait_task_rescheduled(leave)
         return attempt
+
+
+def _innermost_scope(task: trio.lowlevel.Task) -> object:
+    """What stands for the cancel scope that a task is in. trio has no other way to see that one was left open."""
+    return getattr(task, "_cancel_status", None)

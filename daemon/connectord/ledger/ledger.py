@@ -440,7 +440,7 @@ class Ledger:
 
     async def recover(self) -> int:
         """Rule 14, once at start: how many attempts were interrupted."""
-        last_change_at = await self._executor.run(self._store.last_change_at)
+        last_change_at = cast("int | None", await self.insist(op.LastChange()))
         if last_change_at is not None and last_change_at > self._clock.now_ms() + STEP_BACK_MS:
             await self._shorten_waits()
         return await self._in_slices(op.InterruptOpenAttempts())

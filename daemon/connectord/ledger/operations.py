@@ -38,6 +38,13 @@ class Answer(msgspec.Struct, frozen=True):
         return None
 
 
+class LastChange(msgspec.Struct, frozen=True):
+    """When the newest row of the history was written; None where there is none."""
+
+    def perform(self, unit: Unit) -> int | None:
+        return unit.store.last_change_at()
+
+
 class Submit(msgspec.Struct, frozen=True):
     """Take new actions: all of them or none."""
 

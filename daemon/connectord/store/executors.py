@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+import outcome
 import trio
 
 T = TypeVar("T")
@@ -18,6 +19,28 @@ class ThreadExecutor:
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
         return await trio.to_thread.run_sync(function, *args, limiter=self._limiter)
+
+
+class WriterThread:
+    """The one writer's: a thread for one call at a time, which the caller sees to.
+
+    :func:`trio.to_thread.run_sync` copies the context, asks a limiter, and names the thread, for each call.
+    """
+
+    async def run(self, function: Callable[..., T], *args: Any) -> T:
+        """As a thread goes: once begun, it is not cancelled."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        task, token = trio.lowlevel.current_task(), trio.lowlevel.current_trio_token()
+
+        def deliver(result: outcome.Outcome[T]) -> None:
+            token.run_sync_soon(trio.lowlevel.reschedule, task, result)
+
+        trio.lowlevel.start_thread_soon(lambda: function(*args), deliver, "writer")
+        return cast("T", await trio.lowlevel.wait_task_rescheduled(_go_on))
+
+
+def _go_on(raise_cancel: object) -> trio.lowlevel.Abort:
+    return trio.lowlevel.Abort.FAILED
 
 
 class InlineExecutor:

@@ -67,15 +67,23 @@ def action_from(row: Sequence[Any]) -> Action:
     return of_state(state)
 
 
+DATA_COLUMNS = ("data", "response_data")
+"""What an action has besides its fields, and a response changes."""
+
+
 @lru_cache(maxsize=128)
-def update_of(columns: tuple[str, ...]) -> tuple[RowStatement, Callable[[Action], tuple[Any, ...]]]:
-    """The statement that writes these columns of an action, and what gives its values.
+def update_of(
+    columns: tuple[str, ...], *, with_data: bool = False
+) -> tuple[RowStatement, Callable[[Action], tuple[Any, ...]]]:
+    """The statement that writes these columns of an action, and what gives its values and the id.
+
+    ``with_data``: the statement's rows have those of :data:`DATA_COLUMNS` before the id.
 
     Columns that did not change are left out: SQLite looks at every index that has one of those written, and an index
     for polls costs nothing where nothing is polled. What events change together is always the same; so there are a few
     dozen statements, and whatever else may come up is bounded.
     """
-    return updating("actions", columns, ["id"]), attrgetter(*columns, "id")
+    return updating("actions", (*columns, *(DATA_COLUMNS if with_data else ())), ["id"]), attrgetter(*columns, "id")
 
 
 def outbox_record(row: Sequence[Any]) -> OutboxRecord:

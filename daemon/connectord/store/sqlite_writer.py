@@ -35,6 +35,7 @@ from connectord.store.sqlite_pages import LIVE_STATES, LIVE_SYSTEMS, live_page
 from connectord.store.sqlite_pruning import prune
 from connectord.store.sqlite_rows import (
     ACTION_WIDTH,
+    DATA_COLUMNS,
     FIRST_TURN,
     INSERTED_COLUMNS,
     MANUAL_TURN,
@@ -123,7 +124,7 @@ _INSERT_HISTORY = inserting("history", _HISTORY_COLUMNS)
 _INSERT_ATTEMPTS = inserting("attempts", ["action_id", "number", "manual", "started_at"])
 _END_ATTEMPTS = updating("attempts", ["ended_at", "outcome", "message"], ["action_id", "number"], "ended_at IS NULL")
 _INSERT_MERGES = inserting("merges", ["seq", "data", "case_id"])
-_SET_DATA = updating("actions", ["data", "response_data"], ["id"])
+_SET_DATA = updating("actions", DATA_COLUMNS, ["id"])
 _SET_CASE_DATA = updating("cases", ["data", "updated_at"], ["id"])
 _INSERT_LATE = (
     "INSERT INTO late_responses (action_id, digest, at, status, reason, data) SELECT ?, ?, ?, ?, ?, ? "  # noqa: S608
@@ -203,8 +204,9 @@ class SqliteWriter:
                     for new in changes.inserted
                 ],
             )
-        if changes.updated:
-            self._update(changes.updated.values())
+        merged = self._merged(changes.merges) if changes.merges else {}
+        if changes.updated or merged:
+            self._update(changes.updated.values(), merged)
         if changes.attempts:
             _INSERT_ATTEMPTS.run(connection, [row[:4] for row in changes.attempts])
         if changes.attempt_ends:
@@ -220,7 +222,7 @@ class SqliteWriter:
         if changes.history:
             _INSERT_HISTORY.run(connection, [row[: len(_HISTORY_COLUMNS)] for row in changes.history])
         if changes.merges:
-            self._merge(changes.merges)
+            self._record_merges(changes.merges)
         if changes.outbox:
             connection.executemany(
                 _INSERT_OUTBOX,
@@ -233,32 +235,40 @@ class SqliteWriter:
         if changes.turns:
             connection.executemany(_UPSERT_TURN, list(changes.turns.items()))
 
-    def _update(self, updates: Collection[tuple[Action, Action]]) -> None:
-        alike: dict[tuple[str, ...], list[Action]] = {}
+    def _update(self, updates: Collection[tuple[Action, Action]], merged: dict[str, tuple[str, str]]) -> None:
+        """Write what changed, with the data that is ``merged`` in the same rows."""
+        alike: dict[tuple[tuple[str, ...], bool], list[Action]] = {}
         for before, after in updates:
-            alike.setdefault(changed_fields(before, after), []).append(after)
-        for columns, actions in alike.items():
+            alike.setdefault((changed_fields(before, after), after.id in merged), []).append(after)
+        for (columns, with_data), actions in alike.items():
             if columns:
-                statement, values = update_of(columns)
-                statement.run(self._connection, list(map(values, actions)))
+                statement, values = update_of(columns, with_data=with_data)
+                rows = list(map(values, actions))
+                if with_data:
+                    rows = [(*row[:-1], *merged.pop(row[-1]), row[-1]) for row in rows]
+                statement.run(self._connection, rows)
             self._recent.keep(actions)
+        if merged:
+            _SET_DATA.run(self._connection, [(*texts, action_id) for action_id, texts in merged.items()])
 
-    def _merge(self, merges: Sequence[DataMerge]) -> None:
-        connection = self._connection
-        _INSERT_MERGES.run(connection, [(merge.seq, _encode(merge.data), merge.case_id) for merge in merges])
+    def _merged(self, merges: Sequence[DataMerge]) -> dict[str, tuple[str, str]]:
+        """For each action its data with what is merged into it, and what its last response carried."""
         actions = self._data_of("actions", {merge.action_id for merge in merges})
-        cases = self._data_of("cases", {merge.case_id for merge in merges if merge.case_id is not None})
         answers: dict[str, dict[str, Any]] = {}
-        changed_at: dict[str, int] = {}
         for merge in merges:
             actions[merge.action_id].update(merge.data)
             answers[merge.action_id] = merge.data
+        return {action_id: (_encode(data), _encode(answers[action_id])) for action_id, data in actions.items()}
+
+    def _record_merges(self, merges: Sequence[DataMerge]) -> None:
+        connection = self._connection
+        _INSERT_MERGES.run(connection, [(merge.seq, _encode(merge.data), merge.case_id) for merge in merges])
+        cases = self._data_of("cases", {merge.case_id for merge in merges if merge.case_id is not None})
+        changed_at: dict[str, int] = {}
+        for merge in merges:
             if merge.case_id is not None:
                 cases[merge.case_id].update(merge.data)
                 changed_at[merge.case_id] = merge.at
-        _SET_DATA.run(
-            connection, [(_encode(data), _encode(answers[action_id]), action_id) for action_id, data in actions.items()]
-        )
         _SET_CASE_DATA.run(
             connection, [(_encode(data), changed_at[case_id], case_id) for case_id, data in cases.items()]
         )
