@@ -154,10 +154,13 @@ async def test_what_is_left_open_is_the_fault_of_that_attempt_alone(what: str, t
         assert it.lane.health.faults == 1
 
 
-async def test_one_that_is_late_and_leaves_something_open_is_at_fault(tmp_path: Path, autojump_clock) -> None:
+@pytest.mark.parametrize("shield", [True, False])
+async def test_one_that_is_late_and_leaves_something_open_is_at_fault(
+    shield: bool, tmp_path: Path, autojump_clock
+) -> None:
     async def trigger(call: Call) -> Outcome:
         if call.data["n"] == 0:
-            trio.CancelScope(shield=True).__enter__()
+            trio.CancelScope(shield=shield).__enter__()
             await trio.sleep(LIMIT_SECONDS + 2)
         return Succeeded({})
 
@@ -166,3 +169,4 @@ async def test_one_that_is_late_and_leaves_something_open_is_at_fault(tmp_path: 
         await trio.sleep(60)
         resolutions = [it.show(each).action.resolution for each in ids]
         assert resolutions == ["not_done_successfully", "done_successfully", "done_successfully"]
+        assert it.lane.health.faults == 1

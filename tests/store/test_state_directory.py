@@ -149,3 +149,11 @@ def test_a_directory_in_the_place_of_the_database_is_told_with_what_to_do(tmp_pa
     (tmp_path / "c.db").mkdir()
     with pytest.raises(StateDirectoryUnusable, match="c.db cannot be opened: .*check its permissions, or restore"):
         open_writer(tmp_path / "c.db")
+
+
+def test_a_python_with_an_old_sqlite_is_told_which_one_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 32, 3))
+    with pytest.raises(StateDirectoryUnusable, match=r"SQLite 3\.33\.0 or newer is needed, and this Python has"):
+        open_writer(tmp_path / "connectord.db")

@@ -60,7 +60,9 @@ class Workers:
                         await attempt.settle(call, came_to)
                         attempt = await self._next(context)
             except RuntimeError as error:
-                # trio says so where the adapter has left a scope or a nursery within ours
+                # trio says so where the adapter has left a scope or a nursery within ours, also on the way out of a
+                # call that was cancelled
+                left_open = left_open or came_to is None
                 if attempt is None or not left_open:
                     raise
                 came_to = attempt.fault(error)

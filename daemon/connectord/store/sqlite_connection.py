@@ -11,6 +11,9 @@ from connectord.store.sqlite_migrations import migrate
 CHECKPOINT_PAGES = 16_000
 """Where nobody writes the WAL back beside the writer, the writer does so at about 64 MiB, within a commit."""
 
+OLDEST_SQLITE = (3, 33, 0)
+"""The first one that takes ``UPDATE ... FROM``; of August 2020."""
+
 # Transient: there is no room, or somebody holds the database. Everything else may mean that what the disk holds
 # is no longer what we think.
 _TRANSIENT = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -48,8 +51,13 @@ def open_writer(path: Path, *, keep_backup: bool = True) -> sqlite3.Connection:
     What was there before a migration is kept beside it, in ``backups``; ``keep_backup`` false leaves that out.
 
     Raises :class:`StoreTooNew` where a newer connectord has been at work, :class:`StateDirectoryUnusable` where
-    it cannot be opened or is no database, or where there is no room for the backup.
+    it cannot be opened or is no database, where there is no room for the backup, or where Python's SQLite is too old.
     """
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        needed, there = ".".join(map(str, OLDEST_SQLITE)), sqlite3.sqlite_version
+        raise StateDirectoryUnusable(
+            f"SQLite {needed} or newer is needed, and this Python has {there}; use one that was built with a newer one"
+        )
     try:
         connection = prepare_writer(_connect(str(path)), path if keep_backup else None)
     except sqlite3.Error as error:
