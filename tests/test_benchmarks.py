@@ -30,3 +30,11 @@ def test_the_benchmark_of_size_runs_and_closes_what_a_lowered_limit_closes() -> 
     assert "300 to be closed" in done.stdout
     assert "300 closed" in done.stdout
     assert "after a crash" in done.stdout
+
+
+def test_the_benchmark_of_a_day_with_retention_runs() -> None:
+    command = [sys.executable, str(BENCHMARKS / "retention_day.py"), "--actions", "2000", "--keep-hours", "6"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "24.0 h:" in done.stdout
+    assert "times what is kept" in done.stdout
