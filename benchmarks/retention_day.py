@@ -109,7 +109,8 @@ async def one_batch(ledger: Ledger, number: int) -> None:
                 event = on.ConnectionFailed(1, "connection refused")
             nursery.start_soon(ledger.report, action.id, event, "lane")
     due = await ledger.perform(SettleNotifications([], AT_ONCE))
-    await ledger.perform(SettleNotifications([DeliveryReport(item.seq, item.row.owner, done=True) for item in due.items], 0))
+    delivered = [DeliveryReport(item.seq, item.row.owner, done=True) for item in due.items]
+    await ledger.perform(SettleNotifications(delivered, 0))
 
 
 def report(path: Path, reader: SqliteReader, hours: float, seconds: float) -> float:
