@@ -54,6 +54,8 @@ class Door:
         self._connect = connect
         self._by_address: defaultdict[str, set[HttpConnection[Any]]] = defaultdict(set)
         self._queueing: Counter[str] = Counter()
+        self._arriving = 0
+        """How many were accepted whose tasks have not run yet."""
         self._refused = 0
         self._dropped = 0
         self._next_warning = float("-inf")
@@ -77,6 +79,7 @@ class Door:
                 stream = await accept_patiently(
                     listener, lambda error: self._service.log.warning("callback_accept_failed", error=str(error))
                 )
+                self._arriving += 1
                 connections.start_soon(self._welcome, stream)
 
     async def let_idle_go(self) -> None:
@@ -99,7 +102,7 @@ class Door:
 
     async def _wait_for_place(self) -> None:
         """Leave who comes in the kernel's queue for a moment, while all places are taken and none can be freed."""
-        # who was let in last has been counted by now
+        # whoever has come to its end has left its place by now
         await trio.lowlevel.checkpoint()
         # one that waits makes room before the time is up, so it is worth it each time
         if self._is_full and (not self._saturated or any(one.is_waiting for one in self._service.connections)):
@@ -111,7 +114,7 @@ class Door:
     @property
     def _is_full(self) -> bool:
         connections = self._service.connections
-        if len(connections) + self._queueing.total() < self._limit:
+        if len(connections) + self._queueing.total() + self._arriving < self._limit:
             return False
         return self._longest_waiting(connections) is None
 
@@ -121,6 +124,7 @@ class Door:
 
     async def _welcome(self, stream: trio.abc.HalfCloseableStream) -> None:
         """Serve one accepted connection, and close it. Nothing that goes wrong with it may end the listener."""
+        self._arriving -= 1
         try:
             await self._serve(stream)
         finally:
