@@ -10,7 +10,6 @@ import trio
 from connectord.readiness import Readiness
 
 MANY = 300
-"""More than one look of the kernel's gives."""
 
 
 @pytest.fixture

@@ -54,6 +54,11 @@ class Readiness:
         """Nothing is left to read but the end: the next wait is for what arrives from now on."""
         self._is_ready = self._has_ended
 
+    def received(self, count: int, most: int) -> None:
+        """``count`` bytes were received where ``most`` might have been: after fewer nothing is left but the end."""
+        if 0 < count < most:
+            self.drained()
+
     def notice(self, events: int) -> None:
         """The kernel says that there is something: these events of epoll's."""
         self._is_ready = True

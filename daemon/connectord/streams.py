@@ -55,8 +55,7 @@ class DirectStream(trio.abc.HalfCloseableStream):
                 continue
             except OSError as error:
                 raise self._broken() from error
-            if 0 < len(data) < most:
-                self._readiness.drained()
+            self._readiness.received(len(data), most)
             return data
 
     def send_nowait(self, data: bytes) -> bytes:

@@ -93,8 +93,8 @@ class Socket:
 
     def _receive(self) -> bytes:
         data = self._socket.recv(RECEIVE_BYTES)
-        if self._tls is None and 0 < len(data) < RECEIVE_BYTES:
-            self._readiness.drained()
+        if self._tls is None:  # OpenSSL gives a record at most, whatever else has come
+            self._readiness.received(len(data), RECEIVE_BYTES)
         return data
 
     async def wait_writable(self) -> None:

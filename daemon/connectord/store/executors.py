@@ -24,7 +24,7 @@ class ThreadExecutor:
 class WriterThread:
     """The one writer's: a thread for one call at a time, which the caller sees to.
 
-    :func:`trio.to_thread.run_sync` copies the context, asks a limiter, and names the thread, for each call.
+    :func:`trio.to_thread.run_sync` copies the context and asks a limiter for each call.
     """
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
