@@ -28,6 +28,7 @@ from pathlib import Path
 import httpx
 import trio
 from calling_back import running_system
+from connectord.running import tune_collector
 from connectord.testing.daemon_process import DaemonProcess
 
 WARM_UP = 500
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument("--metrics", action="store_true", help="what metrics cost, scraped once a second")
     parser.add_argument("--against", type=Path, help="a checkout of another version")
     options = parser.parse_args()
+    tune_collector()  # for the half that runs here, as the daemon does for the loop
     with running_system() as port, tempfile.TemporaryDirectory(prefix="connectord-bench-") as directory:
         trio.run(compare_metrics if options.metrics else compare, port, Path(directory), options)
 

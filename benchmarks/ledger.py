@@ -35,6 +35,7 @@ from connectord.ledger.ledger import Ledger
 from connectord.ledger.policies import PolicyBook
 from connectord.ledger.submission import Submission
 from connectord.lifecycle import events as on
+from connectord.running import tune_collector
 from connectord.store.executors import WriterThread
 from connectord.store.sqlite_connection import open_writer
 from connectord.store.sqlite_many import RowStatement
@@ -81,6 +82,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=500_000, help="how many actions a full store has")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))
+    tune_collector()  # as in the daemon
     with tempfile.TemporaryDirectory(prefix="connectord-bench-") as directory:
         full = Path(directory) / "full.db"
         fill(full, options.rows)
@@ -144,44 +146,47 @@ async def run_ledger(store: SqliteWriter, actions: int, batch: int) -> float:
     ledger = Ledger(store, executor=WriterThread(), clock=SystemClock(), rng=random.Random(7), policies=lambda: book)
     async with trio.open_nursery() as nursery:
         await nursery.start(ledger.run)
-        crew = [Reporter(ledger) for _ in range(batch)]
-        for reporter in crew:
-            nursery.start_soon(reporter.run)
+        crew = Crew(ledger)
+        for _ in range(batch):
+            nursery.start_soon(crew.report)
         began = time.perf_counter()
         for number in range(0, actions, batch):
             submissions = [Submission("bench", data={"n": number}) for _ in range(batch)]
             submitted = await ledger.submit(submissions, "bench")
             claimed = await ledger.claim("bench", batch)
             assert len(claimed.attempts) == batch
-            for reporter, action in zip(crew, submitted, strict=True):
-                reporter.begin(action.id)
-            for reporter in crew:
-                await reporter.done.wait()
+            await crew.report_all([action.id for action in submitted])
         took = time.perf_counter() - began
         nursery.cancel_scope.cancel()
     return actions * TRANSITIONS / took
 
 
-class Reporter:
-    """Reports what came of one action after the other: the system has taken it, and has done it."""
+class Crew:
+    """Reports what comes of actions, each of which has a task: the system has taken it, and has done it."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._begun = trio.Event()
-        self.done = trio.Event()
+        self._idle = trio.lowlevel.ParkingLot()
+        self._ids: list[str] = []
+        self._left = 0
+        self._all_done = trio.Event()
 
-    def begin(self, action_id: str) -> None:
-        self._action_id = action_id
-        self.done = trio.Event()
-        self._begun.set()
+    async def report_all(self, ids: list[str]) -> None:
+        """Returns when everything is on disk."""
+        self._ids, self._left, self._all_done = ids, len(ids), trio.Event()
+        self._idle.unpark_all()
+        await self._all_done.wait()
 
-    async def run(self) -> None:
+    async def report(self) -> None:
+        """One of the tasks."""
         while True:
-            await self._begun.wait()
-            self._begun = trio.Event()
-            await self._ledger.report(self._action_id, on.TakenBySystem(1, None), "system:bench")
-            await self._ledger.apply(self._action_id, on.SuccessReceived("x", {"ok": True}), "callback")
-            self.done.set()
+            await self._idle.park()
+            action_id = self._ids.pop()
+            await self._ledger.report(action_id, on.TakenBySystem(1, None), "system:bench")
+            await self._ledger.apply(action_id, on.SuccessReceived("x", {"ok": True}), "callback")
+            self._left -= 1
+            if not self._left:
+                self._all_done.set()
 
 
 def measure_raw(

@@ -68,7 +68,7 @@ def run_daemon(
     for problem in plugins.problems:
         log.error("plugin not loaded", problem=problem)
     log.info("plugins loaded", plugins=[f"{name} {version}".strip() for (name, _), version in plugins.loaded.items()])
-    _tune_collector()
+    tune_collector()
     _raise_descriptor_limit()
     with hold_state_directory(config.daemon.state_directory) as lock:
         surroundings = Surroundings(
@@ -101,7 +101,8 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _tune_collector() -> None:
+def tune_collector() -> None:
+    """Set the cycle collector of this process up as the daemon's is (:data:`GC_THRESHOLDS`)."""
     gc.set_threshold(*GC_THRESHOLDS)
     # modules, classes and the configuration stay to the end: a full collection need not look at them, not even now
     gc.freeze()
