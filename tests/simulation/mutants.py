@@ -86,7 +86,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "from types import SimpleNamespace\n"
                 "    from connectord.ledger import ledger\n"
                 "    def take_later(action_id, event, who):\n"
-                "        self._ledger._send.send_nowait(ledger._Request(ledger.op.Apply(action_id, event, who)))\n"
+                "        self._ledger._queue.put(ledger.Request(ledger.op.Apply(action_id, event, who)))\n"
                 "        return SimpleNamespace(late=False)\n"
                 "    transition = take_later(action_id, "
             ),

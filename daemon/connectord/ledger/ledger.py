@@ -29,6 +29,7 @@ from connectord.ledger.masking import Mask, masked
 from connectord.ledger.pace import Pace
 from connectord.ledger.policies import PolicyBook
 from connectord.ledger.polled import PolledActions
+from connectord.ledger.requests import Request, RequestQueue
 from connectord.ledger.standing import StandingClaim
 from connectord.ledger.submission import Submission
 from connectord.ledger.unit import Consequences, Unit
@@ -48,44 +49,6 @@ STORE_FULL_PAUSE_SECONDS = 1.0
 _change_key = attrgetter("system", "event", "to_state")
 
 log = structlog.get_logger()
-
-
-class _Request:
-    """An operation and the place where its one caller waits for what it comes to.
-
-    A :class:`trio.Event` would do, at three times the cost: it can have many who wait.
-    """
-
-    __slots__ = ("_done", "_waits", "error", "operation", "result")
-
-    def __init__(self, operation: op.Operation) -> None:
-        self.operation = operation
-        self.result: Any = None
-        self.error: Exception | None = None
-        self._done = False
-        self._waits: trio.lowlevel.Task | None = None
-
-    def finish(self, result: Any, error: Exception | None) -> None:
-        self.result, self.error = result, error
-        self._done = True
-        if self._waits is not None:
-            trio.lowlevel.reschedule(self._waits)
-
-    async def answer(self) -> Any:
-        """What it came to, once that is committed. Raises what the operation raised."""
-        if self._done:
-            await trio.lowlevel.checkpoint()
-        else:
-            self._waits = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._cancel)
-        if self.error is not None:
-            raise self.error
-        return self.result
-
-    def _cancel(self, raise_cancel: object) -> trio.lowlevel.Abort:
-        # what was asked for is done all the same; only nobody waits for it
-        self._waits = None
-        return trio.lowlevel.Abort.SUCCEEDED
 
 
 class Ledger:
@@ -112,7 +75,7 @@ class Ledger:
         self._policies = policies
         self._last_seq = store.last_seq()
         self._written = store.written()
-        self._send, self._receive = trio.open_memory_channel[_Request](QUEUE_LIMIT)
+        self._queue = RequestQueue()
         self._clock_watch = ClockWatch(clock)
         self._clock_went_back = trio.Event()
         self._lane_alarms: dict[str, Alarm] = {}
@@ -159,8 +122,8 @@ class Ledger:
         task_status.started()
         # one scope whose shield goes up for each batch: a scope for each costs ten times as much
         with trio.CancelScope() as scope:
-            async for first in self._receive:
-                batch = [first]
+            while True:
+                batch = [await self._queue.take()]
                 await self._gather(batch)
                 if self._clock_watch.went_back():
                     self._clock_went_back.set()
@@ -168,7 +131,7 @@ class Ledger:
                 await self._commit(batch + self._standing_claims(batch))
                 scope.shield = False
 
-    async def _gather(self, batch: list[_Request]) -> None:
+    async def _gather(self, batch: list[Request]) -> None:
         """Add what comes while everybody who is ready has a turn, and another one as long as turns bring more.
 
         A lane whose attempts have just ended claims the next with them. And the writer gets to work when the loop has
@@ -178,18 +141,14 @@ class Ledger:
         for _ in range(GATHERING_TURNS):
             before = len(batch)
             await trio.lowlevel.cancel_shielded_checkpoint()
-            while len(batch) < BATCH_LIMIT:
-                try:
-                    batch.append(self._receive.receive_nowait())
-                except trio.WouldBlock:
-                    break
+            self._queue.take_more(batch, BATCH_LIMIT)
             idle = idle + 1 if len(batch) == before else 0
             if idle == IDLE_TURNS or len(batch) == BATCH_LIMIT:
                 break
 
-    def _standing_claims(self, batch: Sequence[_Request]) -> list[_Request]:
+    def _standing_claims(self, batch: Sequence[Request]) -> list[Request]:
         """The claims that lanes have left here for what the batch submits; they come last in it."""
-        claims: list[_Request] = []
+        claims: list[Request] = []
         for request in batch if self._standing else ():
             if not isinstance(request.operation, op.Submit):
                 continue
@@ -197,11 +156,11 @@ class Ledger:
                 standing = self._standing.get(submission.system) if submission.due_at is None else None
                 if standing is not None and (claim := standing.reserve()) is not None:
                     del self._standing[submission.system]
-                    claims.append(_Request(claim))
+                    claims.append(Request(claim))
                     standing.make(claims[-1].answer)
         return claims
 
-    async def _commit(self, batch: Sequence[_Request]) -> None:
+    async def _commit(self, batch: Sequence[Request]) -> None:
         began_at = self.commit_began_at = trio.current_time()
         try:
             outcomes, consequences = await self._executor.run(self._perform, batch)
@@ -227,7 +186,7 @@ class Ledger:
         for request, (result, refusal) in zip(batch, outcomes, strict=True):
             request.finish(result, refusal)
 
-    def _refuse(self, batch: Sequence[_Request], error: StoreError) -> None:
+    def _refuse(self, batch: Sequence[Request], error: StoreError) -> None:
         if isinstance(error, StoreFailed):
             log.critical("store failed", error=str(error), todo="the daemon ends, and must be started again")
         else:
@@ -238,7 +197,7 @@ class Ledger:
         for request in batch:
             request.finish(None, error)
 
-    def _perform(self, batch: Sequence[_Request]) -> tuple[list[tuple[Any, Exception | None]], Consequences]:
+    def _perform(self, batch: Sequence[Request]) -> tuple[list[tuple[Any, Exception | None]], Consequences]:
         # runs in the executor; everything it touches belongs to the writer alone
         store = self._store
         unit = Unit(
@@ -272,10 +231,11 @@ class Ledger:
         return outcomes, unit.consequences
 
     def _tell(self, told: Consequences) -> None:
-        for key, difference in told.counts.items():
-            self.counts[key] += difference
-            if key[1] == "closed":
-                del self.counts[key]
+        for (system, before, after), count in told.moved.items():
+            if before is not None:
+                self.counts[system, before.value] -= count
+            if after is not State.CLOSED:
+                self.counts[system, after.value] += count
         for system, due_at in told.due.items():
             self.lane_alarm(system).set(due_at)
         self.deadline_alarm.set(told.deadline)
@@ -304,24 +264,21 @@ class Ledger:
     async def perform(self, operation: op.Operation) -> Any:
         """Have ``operation`` done; returns once it is committed.
 
+        For the daemon's own tasks, whose number is limited: there is always a place for what each of them waits for.
         Raises what the operation raises, or :class:`StoreError` where nothing was written.
         """
-        request = _Request(operation)
+        request = Request(operation)
         # who is cancelled by now wants nothing done; anybody else waits once, for the answer
         await trio.lowlevel.checkpoint_if_cancelled()
-        try:
-            self._send.send_nowait(request)
-        except trio.WouldBlock:
-            await self._send.send(request)
+        self._queue.put(request)
         return await request.answer()
 
     async def perform_at_once(self, operation: op.Operation) -> Any:
         """As :meth:`perform`, for the edges: raises :class:`Overloaded` where the queue is full."""
-        request = _Request(operation)
-        try:
-            self._send.send_nowait(request)
-        except trio.WouldBlock:
-            raise Overloaded("the ledger's queue is full; nothing was taken, try again") from None
+        if len(self._queue) >= QUEUE_LIMIT:
+            raise Overloaded("the ledger's queue is full; nothing was taken, try again")
+        request = Request(operation)
+        self._queue.put(request)
         return await request.answer()
 
     async def insist(self, operation: op.Operation) -> Any:

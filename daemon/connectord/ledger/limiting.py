@@ -54,16 +54,15 @@ class EnforceLimit:
 
 def _write(unit: Unit, decision: Decision, actions: Sequence[AlikeAction], who: str) -> None:
     # what the store found over the limit is closed by rule 10c: there is a change, its history and somebody to tell
-    system, before, after = actions[0].system, decision.row.state.value, decision.row.to
-    history = _history(unit, decision.row, actions, who)
-    outbox = [row for effect in decision.effects for row in _notifications(unit, effect, actions)]
+    system, row = actions[0].system, decision.row
+    history = _history(unit, row, actions, who)
+    outbox = [told for effect in decision.effects for told in _notifications(unit, effect, actions)]
     ids = [action.id for action in actions]
     unit.store.change_alike(AlikeChange(ids, decision.changes, history, outbox))
     # an earlier event of the batch may have loaded some of them
     unit.forget(ids)
     told = unit.consequences
-    told.counts[system, before] -= len(ids)
-    told.counts[system, after.value] += len(ids)
+    told.note_move(system, row.state, row.to, len(ids))
     told.history += history
     told.outbox += len(outbox)
     told.closed += [(system, unit.now - action.submitted_at) for action in actions]

@@ -6,6 +6,7 @@ Only the words for people are masked. Custom data and references are the system'
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -21,8 +22,13 @@ _WORDS = ("message", "reason", "text")
 def masked(event: E, mask: Mask) -> E:
     """``event`` with every secret in its words masked."""
     changes: dict[str, Any] = {}
-    for name in _WORDS:
-        words = getattr(event, name, None)
-        if isinstance(words, str) and (hidden := mask(words)) != words:
+    for name in _words_in(event.__struct_fields__):
+        words = getattr(event, name)
+        if words is not None and (hidden := mask(words)) != words:
             changes[name] = hidden
     return msgspec.structs.replace(event, **changes) if changes else event
+
+
+@cache
+def _words_in(fields: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in fields if name in _WORDS)

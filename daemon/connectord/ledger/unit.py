@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -42,7 +41,8 @@ class Consequences:
 
     at: int = 0
     history: list[HistoryRow] = field(default_factory=list)
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    moved: dict[tuple[str, State | None, State], int] = field(default_factory=dict)
+    """How many actions of a system went from one state, None for new ones, to another one."""
     due: dict[str, int] = field(default_factory=dict)
     deadline: int | None = None
     outbox: int = 0
@@ -58,6 +58,11 @@ class Consequences:
     """(system, milliseconds) of every response that decided what the system had taken: how long it was awaited."""
     closed: list[tuple[str, int]] = field(default_factory=list)
     """(system, milliseconds) of every action that was closed: since its submission."""
+
+    def note_move(self, system: str, before: State | None, after: State, count: int = 1) -> None:
+        """So many actions of the system went from one state to the other."""
+        key = system, before, after
+        self.moved[key] = self.moved.get(key, 0) + count
 
 
 class Unit:
@@ -103,8 +108,7 @@ class Unit:
         every one, and the event loop takes it.
         """
         if len(action_ids) > 1:
-            for action in self.store.load_actions(action_ids):
-                self._actions[action.id] = action
+            self._actions.update({action.id: action for action in self.store.load_actions(action_ids)})
 
     def keep(self, action: Action) -> None:
         """Remember an action that a query has just loaded."""
@@ -255,11 +259,10 @@ class Unit:
 
     def _notice_live(self, before: Action | None, after: Action) -> None:
         told = self.consequences
-        if before is None or before.state is not after.state:
-            # _value_ and not .value, which costs three times as much: every change comes by here
-            if before is not None:
-                told.counts[before.system, before.state._value_] -= 1
-            told.counts[after.system, after.state._value_] += 1
+        if before is None:
+            told.note_move(after.system, None, after.state)
+        elif before.state is not after.state:
+            told.note_move(after.system, before.state, after.state)
         if after.state is State.PENDING and after.due_at is not None:
             told.due[after.system] = min(after.due_at, told.due.get(after.system, after.due_at))
         if after.deadline is not None:
@@ -289,6 +292,7 @@ class Unit:
             self.last_seq,
             action_id,
             self.now,
+            # _value_ and not .value, which costs three times as much: every change comes by here
             None if from_state is None else from_state._value_,
             to_state._value_,
             event,
@@ -311,7 +315,7 @@ class Unit:
                 writes.attempts.append(AttemptRow(action.id, item.number, item.manual, self.now, None, None, None))
             case effect.EndAttempt():
                 writes.attempt_ends.append(
-                    AttemptEnd(action.id, item.number, self.now, item.outcome.value, item.message)
+                    AttemptEnd(action.id, item.number, self.now, item.outcome._value_, item.message)
                 )
             case effect.MergeData():
                 # the row of the history that this merge belongs to was recorded just now

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from itertools import compress
-from operator import ne
+from operator import is_not
 from typing import Any
 
 from connectord.lifecycle.policy import Assignee
@@ -127,6 +127,10 @@ def shown_limit(limit_today: int | None, limit_at_failure: int | None) -> int | 
 
 FIELDS = tuple(field.name for field in fields(Action))
 
+_make = object.__new__
+_set_state = Action.__dict__["__dict__"].__set__
+"""Sets what a frozen dataclass keeps its fields in."""
+
 
 def replace(action: Action, **changes: Any) -> Action:
     """As :func:`dataclasses.replace`, in a seventh of its time: every event of every action comes by here."""
@@ -137,13 +141,14 @@ def replace(action: Action, **changes: Any) -> Action:
 
 
 def changed_fields(before: Action, after: Action) -> tuple[str, ...]:
-    """The names of the fields in which two actions differ, in their order."""
-    return tuple(compress(FIELDS, map(ne, before.__dict__.values(), after.__dict__.values())))
+    """The names of the fields that :func:`replace` gave another value between the two, in their order."""
+    # what a change leaves alone is the very same value; to compare values costs as much as deciding the change
+    return tuple(compress(FIELDS, map(is_not, before.__dict__.values(), after.__dict__.values())))
 
 
 def of_state(state: dict[str, Any]) -> Action:
     """The action with these values, one for each of :data:`FIELDS` and in their order, which :func:`changed_fields`
     counts on; in a third of the time that the class takes. ``state`` is the action's from now on."""
-    action = object.__new__(Action)
-    object.__setattr__(action, "__dict__", state)
+    action = _make(Action)
+    _set_state(action, state)
     return action

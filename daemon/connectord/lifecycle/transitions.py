@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 import msgspec
@@ -236,18 +237,20 @@ def refusal(state: State, event: type[on.Event], user: str | None = None) -> str
     return text
 
 
-def _end_of_attempt(event: on.Event) -> tuple[Effect, ...]:
+_ENDS: dict[type[on.Event], tuple[AttemptOutcome, Callable[[Any], str | None]]] = {
+    on.TakenBySystem: (AttemptOutcome.TAKEN, attrgetter("reference")),
+    on.ConnectionFailed: (AttemptOutcome.NOT_CONNECTED, attrgetter("message")),
+    on.AttemptInterrupted: (AttemptOutcome.INTERRUPTED, attrgetter("message")),
+    on.SuccessReceived: (AttemptOutcome.SUCCEEDED, lambda _: None),
+    on.FailureReceived: (AttemptOutcome.REJECTED, attrgetter("reason")),
+}
+"""What the attempt that an event is about came to, and what is kept in words; a response may be about none."""
+
+
+def _end_of_attempt(event: Any) -> tuple[Effect, ...]:
     # An attempt's own end is always written down, also where it no longer decides anything (rule 15).
-    match event:
-        case on.TakenBySystem():
-            return (EndAttempt(event.attempt, AttemptOutcome.TAKEN, event.reference),)
-        case on.ConnectionFailed():
-            return (EndAttempt(event.attempt, AttemptOutcome.NOT_CONNECTED, event.message),)
-        case on.AttemptInterrupted():
-            return (EndAttempt(event.attempt, AttemptOutcome.INTERRUPTED, event.message),)
-        case on.SuccessReceived(attempt=int(number)):
-            return (EndAttempt(number, AttemptOutcome.SUCCEEDED, None),)
-        case on.FailureReceived(attempt=int(number)):
-            return (EndAttempt(number, AttemptOutcome.REJECTED, event.reason),)
-        case _:
-            return ()
+    end = _ENDS.get(type(event))
+    if end is None or event.attempt is None:
+        return ()
+    outcome, words = end
+    return (EndAttempt(event.attempt, outcome, words(event)),)

@@ -35,7 +35,8 @@ class WriterThread:
         def deliver(result: outcome.Outcome[T]) -> None:
             token.run_sync_soon(trio.lowlevel.reschedule, task, result)
 
-        trio.lowlevel.start_thread_soon(lambda: function(*args), deliver, "writer")
+        # without a name, which would be set, and reset, for each call
+        trio.lowlevel.start_thread_soon(lambda: function(*args), deliver)
         return cast("T", await trio.lowlevel.wait_task_rescheduled(_go_on))
 
 

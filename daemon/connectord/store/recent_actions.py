@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from connectord.lifecycle.action import Action, State
 
@@ -25,6 +25,14 @@ class RecentActions:
     def get(self, action_id: str) -> Action | None:
         """The action as it was written last, if it is still kept."""
         return self._actions.get(action_id)
+
+    def find(self, action_ids: Collection[str]) -> tuple[list[Action], list[str]]:
+        """As :meth:`get`, of many: those that are kept, and the ids of the others."""
+        kept = self._actions
+        found = [kept[action_id] for action_id in action_ids if action_id in kept]
+        if len(found) == len(action_ids):
+            return found, []
+        return found, [action_id for action_id in action_ids if action_id not in kept]
 
     def keep(self, actions: Iterable[Action]) -> None:
         """These were written. What is closed is let go: it hardly ever changes again."""

@@ -1,0 +1,88 @@
+"""What waits for the one writer, in the order in which it came, and the place where each caller waits for its answer.
+
+A memory channel and a :class:`trio.Event` for each would do, at several times the cost: both can have many who wait.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import trio
+
+from connectord.ledger.operations import Operation
+
+
+class Request:
+    """An operation and the place where its one caller waits for what it comes to."""
+
+    __slots__ = ("_done", "_waits", "error", "operation", "result")
+
+    def __init__(self, operation: Operation) -> None:
+        self.operation = operation
+        self.result: Any = None
+        self.error: Exception | None = None
+        self._done = False
+        self._waits: trio.lowlevel.Task | None = None
+
+    def finish(self, result: Any, error: Exception | None) -> None:
+        """This is what it came to."""
+        self.result, self.error = result, error
+        self._done = True
+        if self._waits is not None:
+            trio.lowlevel.reschedule(self._waits)
+
+    async def answer(self) -> Any:
+        """What it came to, once that is committed. Raises what the operation raised."""
+        if self._done:
+            await trio.lowlevel.checkpoint()
+        else:
+            self._waits = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._cancel)
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+    def _cancel(self, raise_cancel: object) -> trio.lowlevel.Abort:
+        # what was asked for is done all the same; only nobody waits for it
+        self._waits = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+
+class RequestQueue:
+    """For one task that takes. Who puts something in looks at the length before, or is one of few and waits."""
+
+    __slots__ = ("_requests", "_taker")
+
+    def __init__(self) -> None:
+        self._requests: deque[Request] = deque()
+        self._taker: trio.lowlevel.Task | None = None
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    def put(self, request: Request) -> None:
+        """The last one from now on."""
+        self._requests.append(request)
+        taker, self._taker = self._taker, None
+        if taker is not None:
+            trio.lowlevel.reschedule(taker)
+
+    async def take(self) -> Request:
+        """The first one, once there is one; a checkpoint."""
+        if self._requests:
+            await trio.lowlevel.checkpoint()
+        else:
+            self._taker = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._cancel)
+        return self._requests.popleft()
+
+    def take_more(self, taken: list[Request], most: int) -> None:
+        """Move the next ones to those that were ``taken``, until they are ``most``."""
+        requests = self._requests
+        while requests and len(taken) < most:
+            taken.append(requests.popleft())
+
+    def _cancel(self, raise_cancel: object) -> trio.lowlevel.Abort:
+        self._taker = None
+        return trio.lowlevel.Abort.SUCCEEDED
