@@ -7,9 +7,9 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
-from connectord.lifecycle.action import FIELDS, Action, Reason, Resolution, State, of_state
+from connectord.lifecycle.action import FIELDS, Action, Reason, Resolution, State, changed_fields, of_state
 from connectord.store.base import OutboxRecord, OutboxRow
-from connectord.store.sqlite_many import RowStatement, updating
+from connectord.store.sqlite_many import RowStatement, inserting, updating
 
 ACTION_COLUMNS = FIELDS
 """An action's columns bear the names of its fields, in their order."""
@@ -19,19 +19,15 @@ ACTION_WIDTH = len(ACTION_COLUMNS)
 
 SELECT_CONFIG = "SELECT version, at, who, digest, text, back_to FROM config_versions"
 
+_STATE = "state._value_"
+"""The state as a plain string: of one that is an enumeration's, too, sqlite3 asks as it does of None."""
+
 _STATES = {str(state): state for state in State}
 _REASONS: dict[str | None, Reason | None] = {None: None, **{str(reason): reason for reason in Reason}}
 _RESOLUTIONS: dict[str | None, Resolution | None] = {
     None: None,
     **{str(resolution): resolution for resolution in Resolution},
 }
-
-# What only systems that are polled or probed change: as the schema has it at first.
-_ASKING = {"reference", "probe", "next_poll_at", "ask_step"}
-INSERTED_COLUMNS = tuple(name for name in ACTION_COLUMNS if name not in _ASKING)
-
-inserted_values = attrgetter(*INSERTED_COLUMNS)
-"""An action's values of these columns, ready for SQLite (enumerations are strings already)."""
 
 MANUAL_TURN, FIRST_TURN, RETRY_TURN = 0, 1, 2
 """Whose turn it is among what is due: what a person asked for, what was never tried, retries; as actions_due has it."""
@@ -67,6 +63,29 @@ def action_from(row: Sequence[Any]) -> Action:
     return of_state(state)
 
 
+_AS_AT_FIRST = Action("", "", -1)
+"""Has in all columns what the schema has there where nothing is said, and where that is an error, what no action has.
+"""
+
+
+def said_columns(action: Action) -> tuple[str, ...]:
+    """The columns that have to be named where the action is inserted."""
+    return changed_fields(_AS_AT_FIRST, action)
+
+
+@lru_cache(maxsize=128)
+def insert_of(
+    columns: tuple[str, ...], more: tuple[str, ...]
+) -> tuple[RowStatement, Callable[[Action], tuple[Any, ...]]]:
+    """The statement that inserts these columns of an action, its state and ``more``, and what gives all but the latter.
+
+    A new action has a value in six of its columns. To say of the thirty others that there is none takes as long as
+    deciding an event does: the module sqlite3 asks of every None whether somebody wants to make something else of it.
+    """
+    columns = tuple(name for name in columns if name != "state")
+    return inserting("actions", (*columns, "state", *more)), attrgetter(*columns, _STATE)
+
+
 DATA_COLUMNS = ("data", "response_data")
 """What an action has besides its fields, and a response changes."""
 
@@ -83,7 +102,8 @@ def update_of(
     for polls costs nothing where nothing is polled. What events change together is always the same; so there are a few
     dozen statements, and whatever else may come up is bounded.
     """
-    return updating("actions", (*columns, *(DATA_COLUMNS if with_data else ())), ["id"]), attrgetter(*columns, "id")
+    getters = (_STATE if name == "state" else name for name in columns)
+    return updating("actions", (*columns, *(DATA_COLUMNS if with_data else ())), ["id"]), attrgetter(*getters, "id")
 
 
 def outbox_record(row: Sequence[Any]) -> OutboxRecord:

@@ -20,6 +20,7 @@ from connectord.store.base import (
     DeliveryReport,
     DueAction,
     KeyHolder,
+    NewAction,
     OutboxItem,
     OutboxRow,
     Prunable,
@@ -37,7 +38,6 @@ from connectord.store.sqlite_rows import (
     ACTION_WIDTH,
     DATA_COLUMNS,
     FIRST_TURN,
-    INSERTED_COLUMNS,
     MANUAL_TURN,
     NEXT_DUE,
     RETRY_TURN,
@@ -45,15 +45,19 @@ from connectord.store.sqlite_rows import (
     SELECT_CONFIG,
     action_from,
     in_turn,
-    inserted_values,
+    insert_of,
     next_due,
+    said_columns,
     update_of,
 )
 
 LATE_RESPONSES_KEPT = 100
 """A system that answers without end may not fill the disk: further late responses of an action are dropped."""
 
-_INSERT_ACTIONS = inserting("actions", [*INSERTED_COLUMNS, "data", "key", "payload_digest", "rerun_of"])
+_MORE = ("data",)
+_ALL_MORE = ("data", "key", "payload_digest", "rerun_of")
+"""What an action has from its submission besides its fields: mostly the data alone."""
+
 _LOAD_ACTION = f"SELECT {SELECT_ACTION} FROM actions a WHERE a.id = ?"  # noqa: S608
 _LOAD_ACTIONS = f"SELECT {SELECT_ACTION} FROM actions a WHERE a.id IN (SELECT value FROM json_each(?))"  # noqa: S608
 _LOAD_RECORD = f"SELECT {SELECT_ACTION}, a.key, a.rerun_of, a.data, a.response_data FROM actions a WHERE a.id = ?"  # noqa: S608
@@ -197,13 +201,7 @@ class SqliteWriter:
         if changes.cases:
             _UPSERT_CASES.run(connection, [(case.case_id, case.owner, case.at, case.at) for case in changes.cases])
         if changes.inserted:
-            _INSERT_ACTIONS.run(
-                connection,
-                [
-                    (*inserted_values(new.action), new.data, new.key, new.payload_digest, new.rerun_of)
-                    for new in changes.inserted
-                ],
-            )
+            self._insert(changes.inserted)
         merged = self._merged(changes.merges) if changes.merges else {}
         if changes.updated or merged:
             self._update(changes.updated.values(), merged)
@@ -234,6 +232,21 @@ class SqliteWriter:
 
         if changes.turns:
             connection.executemany(_UPSERT_TURN, list(changes.turns.items()))
+
+    def _insert(self, inserted: Sequence[NewAction]) -> None:
+        alike: dict[tuple[tuple[str, ...], tuple[str, ...]], list[NewAction]] = {}
+        for new in inserted:
+            more: tuple[str, ...] = _MORE if new.key is None and new.rerun_of is None else _ALL_MORE
+            alike.setdefault((said_columns(new.action), more), []).append(new)
+        for (columns, more), actions in alike.items():
+            statement, values = insert_of(columns, more)
+            if more is _MORE:
+                rows = [(*values(new.action), new.data) for new in actions]
+            else:
+                rows = [
+                    (*values(new.action), new.data, new.key, new.payload_digest, new.rerun_of) for new in actions
+                ]
+            statement.run(self._connection, rows)
 
     def _update(self, updates: Collection[tuple[Action, Action]], merged: dict[str, tuple[str, str]]) -> None:
         """Write what changed, with the data that is ``merged`` in the same rows."""
@@ -289,14 +302,7 @@ class SqliteWriter:
         return None if row is None else action_from(row)
 
     def load_actions(self, action_ids: Collection[str]) -> Sequence[Action]:
-        found: list[Action] = []
-        others: list[str] = []
-        for action_id in action_ids:
-            recent = self._recent.get(action_id)
-            if recent is None:
-                others.append(action_id)
-            else:
-                found.append(recent)
+        found, others = self._recent.find(action_ids)
         if others:
             found += map(action_from, self._all(_LOAD_ACTIONS, _id_list(others)))
         return found
