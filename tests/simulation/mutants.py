@@ -273,7 +273,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "        action = unit.load(waiting)\n"
                 "        if action.system == self.system:\n"
                 "            deadline = unit.now + unit.policies.of(self.system).timeout_ms\n"
-                "            unit._change(action, replace(action, deadline=deadline))\n"
+                "            unit._update(action, replace(action, deadline=deadline))\n"
             ),
         ),
         seed=0,

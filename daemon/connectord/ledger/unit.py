@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -14,7 +16,7 @@ from connectord.ledger.policies import PolicyBook
 from connectord.ledger.submission import Submission, payload_digest
 from connectord.lifecycle import effects as effect
 from connectord.lifecycle.action import Action, State, replace
-from connectord.lifecycle.allocation import NOTHING_ASKED, Background, Needs, needs_of
+from connectord.lifecycle.allocation import NOTHING_ASKED, NOTHING_NEEDED, Background, Needs, needs_of
 from connectord.lifecycle.events import Event, FailureReceived, SuccessReceived
 from connectord.lifecycle.steps import Moment, begin_polling, postpone_poll, shorten_wait
 from connectord.lifecycle.transitions import Transition, decide
@@ -31,6 +33,9 @@ from connectord.store.base import (
     WriteSet,
     WriteStore,
 )
+
+_history_row: Callable[[tuple[Any, ...]], HistoryRow] = partial(tuple.__new__, HistoryRow)
+"""What the class does when it is called, in half of its time."""
 
 _NEW = Action("", "", 0)  # copied for each new one: making one field by field takes four times as long
 
@@ -63,6 +68,20 @@ class Consequences:
         """So many actions of the system went from one state to the other."""
         key = system, before, after
         self.moved[key] = self.moved.get(key, 0) + count
+
+    def note(self, writes: WriteSet) -> None:
+        """What is about to be written: what moved, and what is due."""
+        pairs = [*writes.updated.values()]
+        if writes.inserted:
+            pairs += [(None, new.action) for new in writes.inserted]
+        for before, after in pairs:
+            state, deadline = after.state, after.deadline
+            if before is None or before.state is not state:
+                self.note_move(after.system, None if before is None else before.state, state)
+            if state is State.PENDING and after.due_at is not None:
+                self.due[after.system] = min(after.due_at, self.due.get(after.system, after.due_at))
+            elif deadline is not None and (self.deadline is None or deadline < self.deadline):
+                self.deadline = deadline
 
 
 class Unit:
@@ -121,20 +140,21 @@ class Unit:
 
     def apply(self, action_id: str, event: Event, who: str, note: str | None = None) -> Transition:
         """Let ``event`` happen to the action. Raises :class:`NotFound` or ``Refused``; then nothing changed."""
-        before = self.load(action_id)
+        before = self._actions.get(action_id) or self.load(action_id)
         policy = self.policies.of(before.system)
         needs = needs_of(before, event, policy.allocation)
-        background = self._background(action_id, needs) if needs else NOTHING_ASKED
+        background = NOTHING_ASKED if needs is NOTHING_NEEDED else self._background(action_id, needs)
         transition = decide(before, event, Moment(self.now, policy, self._rng.random(), background))
-        after = transition.action
+        after, row = transition.action, transition.row
         if after is not before:
-            self._change(before, after)
+            self._update(before, after)
+            if after.next_poll_at != before.next_poll_at:
+                self._tell_polls(after)
             if after.state is not before.state:
                 self._time(before, after, event, policy.timeout_ms)
-        if transition.row.history:
-            row = transition.row
+        if row.history:
             why = happened_text(row.why, event)
-            self._record(action_id, before.state, after.state, type(event).__name__, row.rules, why, who, note)
+            self._record(after, before.state, type(event).__name__, row.rules, why, who, note)
         for item in transition.effects:
             self._gather(after, item)
         return transition
@@ -154,7 +174,9 @@ class Unit:
         self._actions[before.id] = before
         after = shorten_wait(before, self._moment(before))
         if after is not before:
-            self._change(before, after)
+            self._update(before, after)
+            if after.next_poll_at != before.next_poll_at:
+                self._tell_polls(after)
 
     def submit(self, submission: Submission, who: str) -> Action:
         """Make a new action, or give the first one back for a key that is known (rule 17).
@@ -185,10 +207,9 @@ class Unit:
         if submission.key is not None and digest is not None:
             self._keys[submission.system, submission.key] = (action.id, digest)
         self._actions[action.id] = action
-        self._notice_live(None, action)
         rules = "17" if submission.rerun_of is None else "16"
         why = "submitted" if submission.rerun_of is None else f"rerun of {submission.rerun_of}"
-        self._record(action.id, None, action.state, "Submitted", rules, why, who, None)
+        self._record(action, None, "Submitted", rules, why, who, None)
         return action
 
     def check_key(self, submission: Submission) -> tuple[bytes | None, str | None]:
@@ -221,6 +242,7 @@ class Unit:
     def flush(self) -> None:
         """Write what is gathered so far into the open transaction."""
         writes, self._writes = self._writes, WriteSet()
+        self.consequences.note(writes)
         self.store.write(writes)
 
     def _known_key(self, system: str, key: str) -> tuple[str, bytes] | None:
@@ -232,12 +254,6 @@ class Unit:
 
     def _moment(self, action: Action) -> Moment:
         return Moment(self.now, self.policies.of(action.system), self._rng.random())
-
-    def _change(self, before: Action, after: Action) -> None:
-        self._update(before, after)
-        self._notice_live(before, after)
-        if after.next_poll_at != before.next_poll_at:
-            self._tell_polls(after)
 
     def _update(self, before: Action, after: Action) -> None:
         self._actions[after.id] = after
@@ -257,17 +273,6 @@ class Unit:
         else:
             told.unpolled.append((after.system, after.id))
 
-    def _notice_live(self, before: Action | None, after: Action) -> None:
-        told = self.consequences
-        if before is None:
-            told.note_move(after.system, None, after.state)
-        elif before.state is not after.state:
-            told.note_move(after.system, before.state, after.state)
-        if after.state is State.PENDING and after.due_at is not None:
-            told.due[after.system] = min(after.due_at, told.due.get(after.system, after.due_at))
-        if after.deadline is not None:
-            told.deadline = after.deadline if told.deadline is None else min(told.deadline, after.deadline)
-
     def _time(self, before: Action, after: Action, event: Event, timeout_ms: int) -> None:
         if before.deadline is not None and isinstance(event, SuccessReceived | FailureReceived):
             # the deadline tells since when, by the timeout of today: a look for the attempt's end would cost a query
@@ -277,9 +282,8 @@ class Unit:
 
     def _record(
         self,
-        action_id: str,
+        action: Action,
         from_state: State | None,
-        to_state: State,
         event: str,
         rules: str,
         why: str,
@@ -287,23 +291,25 @@ class Unit:
         note: str | None,
     ) -> None:
         self.last_seq += 1
-        action = self._actions[action_id]
-        row = HistoryRow(
-            self.last_seq,
-            action_id,
-            self.now,
-            # _value_ and not .value, which costs three times as much: every change comes by here
-            None if from_state is None else from_state._value_,
-            to_state._value_,
-            event,
-            rules,
-            why,
-            who,
-            note,
-            self.policies.version,
-            action.system,
-            action.case_id,
-            action.attempts,
+        # _value_ and not .value, which costs three times as much: every change comes by here
+        came_from = None if from_state is None else from_state._value_
+        row = _history_row(
+            (
+                self.last_seq,
+                action.id,
+                self.now,
+                came_from,
+                action.state._value_,
+                event,
+                rules,
+                why,
+                who,
+                note,
+                self.policies.version,
+                action.system,
+                action.case_id,
+                action.attempts,
+            )
         )
         self._writes.history.append(row)
         self.consequences.history.append(row)
@@ -335,6 +341,8 @@ class Unit:
                 writes.turns[item.group] = item.member
 
     def _background(self, action_id: str, needs: Needs) -> Background:
+        if not needs:
+            return NOTHING_ASKED
         # an earlier event of the batch may have changed the case, or taken a turn
         self.flush()
         turns = {group: self.store.last_turn(group) for group in needs.groups}

@@ -137,7 +137,9 @@ def replace(action: Action, **changes: Any) -> Action:
     state = action.__dict__ | changes
     if len(state) != len(FIELDS):
         raise TypeError(f"an action has no {', '.join(sorted({*changes} - {*FIELDS}))}")
-    return of_state(state)
+    after = _make(Action)
+    _set_state(after, state)
+    return after
 
 
 def changed_fields(before: Action, after: Action) -> tuple[str, ...]:

@@ -202,7 +202,8 @@ class SqliteWriter:
             _UPSERT_CASES.run(connection, [(case.case_id, case.owner, case.at, case.at) for case in changes.cases])
         if changes.inserted:
             self._insert(changes.inserted)
-        merged = self._merged(changes.merges) if changes.merges else {}
+        texts = [_encode(merge.data) for merge in changes.merges]
+        merged = self._merged(changes.merges, texts) if texts else {}
         if changes.updated or merged:
             self._update(changes.updated.values(), merged)
         if changes.attempts:
@@ -219,8 +220,8 @@ class SqliteWriter:
             )
         if changes.history:
             _INSERT_HISTORY.run(connection, [row[: len(_HISTORY_COLUMNS)] for row in changes.history])
-        if changes.merges:
-            self._record_merges(changes.merges)
+        if texts:
+            self._record_merges(changes.merges, texts)
         if changes.outbox:
             connection.executemany(
                 _INSERT_OUTBOX,
@@ -264,18 +265,18 @@ class SqliteWriter:
         if merged:
             _SET_DATA.run(self._connection, [(*texts, action_id) for action_id, texts in merged.items()])
 
-    def _merged(self, merges: Sequence[DataMerge]) -> dict[str, tuple[str, str]]:
+    def _merged(self, merges: Sequence[DataMerge], texts: Sequence[str]) -> dict[str, tuple[str, str]]:
         """For each action its data with what is merged into it, and what its last response carried."""
         actions = self._data_of("actions", {merge.action_id for merge in merges})
-        answers: dict[str, dict[str, Any]] = {}
         for merge in merges:
             actions[merge.action_id].update(merge.data)
-            answers[merge.action_id] = merge.data
-        return {action_id: (_encode(data), _encode(answers[action_id])) for action_id, data in actions.items()}
+        answers = {merge.action_id: text for merge, text in zip(merges, texts, strict=True)}
+        return {action_id: (_encode(data), answers[action_id]) for action_id, data in actions.items()}
 
-    def _record_merges(self, merges: Sequence[DataMerge]) -> None:
+    def _record_merges(self, merges: Sequence[DataMerge], texts: Sequence[str]) -> None:
         connection = self._connection
-        _INSERT_MERGES.run(connection, [(merge.seq, _encode(merge.data), merge.case_id) for merge in merges])
+        rows = [(merge.seq, text, merge.case_id) for merge, text in zip(merges, texts, strict=True)]
+        _INSERT_MERGES.run(connection, rows)
         cases = self._data_of("cases", {merge.case_id for merge in merges if merge.case_id is not None})
         changed_at: dict[str, int] = {}
         for merge in merges:
