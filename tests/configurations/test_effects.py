@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +16,7 @@ from connectord.lifecycle.action import Action, Reason, Resolution, State
 from connectord.store.base import NewAction, ReadStore, WriteSet
 from connectord.store.sqlite_reader import SqliteReader
 from connectord.store.sqlite_writer import SqliteWriter
+from helpers.values import replace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 from connectord.control.views import NewActionViews, action_view
 from connectord.lifecycle.action import Action
 from connectord.store.base import ActionRecord
+from helpers.values import replace
 
 NOW = 1_764_000_000_000
 FIRST = Action("01", "billing", NOW, due_at=NOW, scheduled_at=NOW)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from connectord.lanes.lane import Lane
 from connectord.ledger.ledger import Ledger
 from connectord.lifecycle import events as on
 from connectord.lifecycle.policy import PollPolicy
+from helpers.values import replace
 from helpers.world import World, world
 
 

@@ -1,30 +1,26 @@
-"""An action as a value: made from a row, copied with changes, compared."""
+"""An action as a value: copied with changes, compared."""
 
 from __future__ import annotations
 
-import dataclasses
-from operator import attrgetter
-
 import pytest
-from connectord.lifecycle.action import FIELDS, Action, State, changed_fields, of_state, replace
+from connectord.lifecycle.action import Action, State, changed_fields, replace
 
 NEW = Action("a", "sys", 1, due_at=1, scheduled_at=1)
 
 
-def test_a_copy_is_what_dataclasses_would_make() -> None:
+def test_a_copy_has_what_was_changed_and_leaves_the_first_alone() -> None:
     copy = replace(NEW, state=State.ATTEMPTING, attempts=1, due_at=None)
-    assert copy == dataclasses.replace(NEW, state=State.ATTEMPTING, attempts=1, due_at=None)
+    assert copy == Action("a", "sys", 1, state=State.ATTEMPTING, attempts=1, due_at=None, scheduled_at=1)
     assert (NEW.state, NEW.attempts, NEW.due_at) == (State.PENDING, 0, 1)
-    assert of_state(dict(zip(FIELDS, attrgetter(*FIELDS)(copy), strict=True))) == copy
 
 
 def test_a_copy_is_as_frozen_as_the_first() -> None:
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError, match="immutable"):
         replace(NEW, attempts=1).attempts = 2  # type: ignore[misc]
 
 
 def test_a_field_that_there_is_not_is_refused() -> None:
-    with pytest.raises(TypeError, match="an action has no atempts"):
+    with pytest.raises(TypeError, match="no field 'atempts'"):
         replace(NEW, atempts=1)
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import pytest
 from connectord.lifecycle import alike, steps, transitions
-from connectord.lifecycle.action import Action, Reason, State
+from connectord.lifecycle.action import FIELDS, Action, Reason, State
 from connectord.lifecycle.alike import Situation, decide_alike
 from connectord.lifecycle.events import LimitChanged
 from connectord.lifecycle.policy import Policy, RetryPolicy
 from connectord.lifecycle.steps import Moment
 from connectord.lifecycle.transitions import decide
+from helpers.values import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,7 +64,7 @@ def test_rules_10_and_11_what_is_decided_for_all_is_what_each_would_get(
 
 def test_every_field_is_part_of_the_situation_or_carried_or_none_of_a_pending_action() -> None:
     situation = {field.name for field in fields(Situation)}
-    assert {field.name for field in fields(Action)} == {"state", *situation, *alike._NOT_PENDING, *alike._CARRIED}
+    assert {*FIELDS} == {"state", *situation, *alike._NOT_PENDING, *alike._CARRIED}
 
 
 def test_a_row_that_looks_at_what_is_carried_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

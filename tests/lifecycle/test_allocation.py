@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from connectord.lifecycle.effects import Effect, MergeData, TakeTurn
 from connectord.lifecycle.policy import AllocationRule, Assignee, CaseOwner, Condition, Group, Policy
 from connectord.lifecycle.steps import Moment
 from connectord.lifecycle.transitions import TABLE, decide
+from helpers.values import replace
 
 T0 = 1_764_000_000_000
 QUEUE, PERSON, OWNER = Assignee(queue="q"), Assignee(user="ann"), CaseOwner()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from connectord.lifecycle import events as on
 from connectord.lifecycle.action import Action, Reason, Resolution, State
@@ -14,6 +12,7 @@ from connectord.lifecycle.retry import RETRY_AFTER_CAP_MS, next_poll_at, poll_de
 from connectord.lifecycle.steps import Moment, begin_polling, postpone_poll
 from connectord.lifecycle.transitions import Transition, decide
 from connectord.lifecycle.wording import connection_error_text
+from helpers.values import replace
 from hypothesis import given
 from hypothesis import strategies as st
 

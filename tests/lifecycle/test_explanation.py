@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from connectord.lifecycle.action import Action, Reason, Resolution, State
 from connectord.lifecycle.circumstances import Decision, LaneState, LateResponses, Notification, Present, Story
 from connectord.lifecycle.explanation import explain
 from connectord.lifecycle.policy import AllocationRule, Assignee, CaseOwner, Group, Policy, RetryPolicy
+from helpers.values import replace
 
 PAGE = Path(__file__).parents[2] / "docs" / "why.md"
 MARKER = "<!-- generated: tests/lifecycle/test_explanation.py -->"

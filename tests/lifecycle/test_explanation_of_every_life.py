@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import product
 
@@ -20,6 +20,7 @@ from connectord.lifecycle.policy import AllocationRule, Assignee, Policy, RetryP
 from connectord.lifecycle.steps import Moment
 from connectord.lifecycle.transitions import REFUSALS, TABLE, Row, decide
 from connectord.lifecycle.wording import happened_text
+from helpers.values import replace
 
 NOW = 1_764_000_000_000
 TIMEOUT = 3_600_000

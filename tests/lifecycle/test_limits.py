@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from connectord.lifecycle import events as on
 from connectord.lifecycle.action import Action, Resolution, State
@@ -11,6 +9,7 @@ from connectord.lifecycle.limits import LimitEffect, limit_effect
 from connectord.lifecycle.policy import Policy, RetryPolicy
 from connectord.lifecycle.steps import Moment
 from connectord.lifecycle.transitions import decide
+from helpers.values import replace
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ from connectord.lifecycle.policy import AllocationRule, Assignee, CaseOwner, Gro
 from connectord.lifecycle.retry import RETRY_AFTER_CAP_MS
 from connectord.lifecycle.steps import Moment
 from connectord.lifecycle.transitions import Transition, decide
+from helpers.values import replace
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from connectord.lifecycle import events as on
 from connectord.lifecycle.action import Resolution, State
 from helpers.lives import EXHAUSTED, Reach, by_name, closed, exhausted, in_progress, life, timed_out, todo, waiting
+from helpers.values import replace
 
 # -- rules 10 and 11: the limit changes ----------------------------------------------------------------------------
 

@@ -5,8 +5,6 @@ Which answers count as a failed connection (12) is tested with the adapter.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from connectord.lifecycle import events as on
 from connectord.lifecycle.action import Resolution, State
@@ -37,6 +35,7 @@ from helpers.lives import (
     todo,
     waiting,
 )
+from helpers.values import replace
 
 # -- rules 7 to 9: failed connections ------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import pairwise, product
 from typing import get_args
 
@@ -15,6 +14,7 @@ from connectord.lifecycle.effects import EndAttempt, MergeData, Notice, NotifyOw
 from connectord.lifecycle.policy import Policy, PollPolicy, RetryPolicy
 from connectord.lifecycle.steps import Moment
 from connectord.lifecycle.transitions import REFUSALS, TABLE, Row, Transition, decide, refusal
+from helpers.values import replace
 
 NOW = 1_764_000_000_000
 PAIRS = list(product(State, on.EVENTS))

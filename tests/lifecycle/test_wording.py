@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -28,6 +27,7 @@ from connectord.lifecycle.wording import (
     state_label,
     who_text,
 )
+from helpers.values import replace
 
 FAILED_AT = int(datetime(2026, 11, 24, 12, 3, 11, tzinfo=UTC).timestamp() * 1000) + 120
 DUE_AT = FAILED_AT + 300_000

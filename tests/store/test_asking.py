@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import connectord_schema
@@ -16,6 +15,7 @@ from connectord.store.base import NewAction, WriteSet
 from connectord.store.sqlite_connection import open_writer
 from connectord.store.sqlite_rows import update_of
 from connectord.store.sqlite_writer import SqliteWriter
+from helpers.values import replace
 
 NOW = 1_764_000_000_000
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import tempfile
 from pathlib import Path
@@ -131,9 +130,7 @@ class Stores(RuleBasedStateMachine):
         recent, self.store._recent = self.store._recent, RecentActions()
         there = {action.id: action for action in self.store.load_actions(IDS)}
         self.store._recent = recent
-        assert {each: dataclasses.asdict(action) for each, action in kept.items()} == {
-            each: dataclasses.asdict(action) for each, action in there.items()
-        }
+        assert kept == there
 
 
 TestStores = Stores.TestCase

@@ -5,11 +5,11 @@ All times are whole milliseconds since the epoch, UTC.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from enum import StrEnum
 from itertools import compress
 from operator import is_not
-from typing import Any
+
+import msgspec
 
 from connectord.lifecycle.policy import Assignee
 
@@ -39,11 +39,11 @@ class Resolution(StrEnum):
     NOT_DONE_SUCCESSFULLY = "not_done_successfully"
 
 
-@dataclass(frozen=True)
-class Action:
+class Action(msgspec.Struct, frozen=True):
     """One thing to trigger in one external system, for one case.
 
-    Without slots, as only a dictionary is copied whole: see :func:`replace`.
+    A struct, for every event of every action makes another one: a dataclass of so many fields takes five times the
+    memory, and its copy three times as long.
     """
 
     id: str
@@ -125,32 +125,16 @@ def shown_limit(limit_today: int | None, limit_at_failure: int | None) -> int | 
     return max(limit_today, limit_at_failure)
 
 
-FIELDS = tuple(field.name for field in fields(Action))
+FIELDS = Action.__struct_fields__
 
-_make = object.__new__
-_set_state = Action.__dict__["__dict__"].__set__
-"""Sets what a frozen dataclass keeps its fields in."""
+replace = msgspec.structs.replace
+"""The action with other values in the fields that are named. Raises :class:`TypeError` for a field that there is not.
+"""
 
-
-def replace(action: Action, **changes: Any) -> Action:
-    """As :func:`dataclasses.replace`, in a seventh of its time: every event of every action comes by here."""
-    state = action.__dict__ | changes
-    if len(state) != len(FIELDS):
-        raise TypeError(f"an action has no {', '.join(sorted({*changes} - {*FIELDS}))}")
-    after = _make(Action)
-    _set_state(after, state)
-    return after
+_values_of = msgspec.structs.astuple
 
 
 def changed_fields(before: Action, after: Action) -> tuple[str, ...]:
     """The names of the fields that :func:`replace` gave another value between the two, in their order."""
     # what a change leaves alone is the very same value; to compare values costs as much as deciding the change
-    return tuple(compress(FIELDS, map(is_not, before.__dict__.values(), after.__dict__.values())))
-
-
-def of_state(state: dict[str, Any]) -> Action:
-    """The action with these values, one for each of :data:`FIELDS` and in their order, which :func:`changed_fields`
-    counts on; in a third of the time that the class takes. ``state`` is the action's from now on."""
-    action = _make(Action)
-    _set_state(action, state)
-    return action
+    return tuple(compress(FIELDS, map(is_not, _values_of(before), _values_of(after))))

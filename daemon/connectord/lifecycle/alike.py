@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, NoReturn
 
-from connectord.lifecycle.action import Action
+from connectord.lifecycle.action import FIELDS, Action
 from connectord.lifecycle.effects import Effect
 from connectord.lifecycle.events import LimitChanged
 from connectord.lifecycle.steps import Moment
@@ -74,10 +74,9 @@ class _Carried:
 
 # what no pending action has
 _NOT_PENDING = ("resolution", "deadline", "next_poll_at", "closed_at")
-_FIELDS = tuple(field.name for field in fields(Action))
 _CARRIED = {
     name: _Carried(name)
-    for name in _FIELDS
+    for name in FIELDS
     if name not in {*_NOT_PENDING, "state", *(field.name for field in fields(Situation))}
 }
 
@@ -97,7 +96,7 @@ def decide_alike(situation: Situation, event: LimitChanged, moment: Moment) -> D
     )
     transition = decide(before, event, moment)
     after = transition.action
-    changes = {name: getattr(after, name) for name in _FIELDS if getattr(after, name) is not getattr(before, name)}
+    changes = {name: getattr(after, name) for name in FIELDS if getattr(after, name) is not getattr(before, name)}
     for name, value in changes.items():
         if isinstance(value, _Carried):
             raise TypeError(f"{name} is taken from another field, which is not part of the situation")

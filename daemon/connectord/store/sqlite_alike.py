@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import msgspec
 
-from connectord.lifecycle.action import Action
+from connectord.lifecycle.action import FIELDS
 from connectord.lifecycle.alike import AlikeAction
 from connectord.store.base import AlikeChange
 
@@ -64,6 +64,6 @@ def change_alike(connection: sqlite3.Connection, change: AlikeChange) -> None:
 
 @lru_cache
 def _update(names: tuple[str, ...]) -> str:
-    known = set(Action.__dataclass_fields__)
+    known = set(FIELDS)
     columns = ", ".join(f"{name} = ?" for name in names if name in known)
     return f"UPDATE actions SET {columns} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608

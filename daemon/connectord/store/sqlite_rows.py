@@ -7,7 +7,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
-from connectord.lifecycle.action import FIELDS, Action, Reason, Resolution, State, changed_fields, of_state
+from connectord.lifecycle.action import FIELDS, Action, Reason, Resolution, State, changed_fields
 from connectord.store.base import OutboxRecord, OutboxRow
 from connectord.store.sqlite_many import RowStatement, inserting, updating
 
@@ -22,12 +22,15 @@ SELECT_CONFIG = "SELECT version, at, who, digest, text, back_to FROM config_vers
 _STATE = "state._value_"
 """The state as a plain string: of one that is an enumeration's, too, sqlite3 asks as it does of None."""
 
-_STATES = {str(state): state for state in State}
-_REASONS: dict[str | None, Reason | None] = {None: None, **{str(reason): reason for reason in Reason}}
-_RESOLUTIONS: dict[str | None, Resolution | None] = {
-    None: None,
-    **{str(resolution): resolution for resolution in Resolution},
-}
+_FLAG = {0: False, 1: True}
+_MEANINGS: tuple[tuple[int, dict[Any, Any]], ...] = (
+    (ACTION_COLUMNS.index("state"), {str(state): state for state in State}),
+    (ACTION_COLUMNS.index("reason"), {None: None, **{str(reason): reason for reason in Reason}}),
+    (ACTION_COLUMNS.index("resolution"), {None: None, **{str(resolution): resolution for resolution in Resolution}}),
+    (ACTION_COLUMNS.index("manual"), _FLAG),
+    (ACTION_COLUMNS.index("probe"), _FLAG),
+)
+"""Where an action's row has something else than the action, and what stands for what."""
 
 MANUAL_TURN, FIRST_TURN, RETRY_TURN = 0, 1, 2
 """Whose turn it is among what is due: what a person asked for, what was never tried, retries; as actions_due has it."""
@@ -53,14 +56,10 @@ NEXT_DUE = next_due(MANUAL_TURN, FIRST_TURN, RETRY_TURN)
 
 def action_from(row: Sequence[Any]) -> Action:
     """The action in the first columns of ``row``, selected as :data:`SELECT_ACTION`."""
-    # a row may be wider than an action: what follows is left out by the shorter of the two
-    state = dict(zip(ACTION_COLUMNS, row))  # noqa: B905
-    state["state"] = _STATES[state["state"]]
-    state["reason"] = _REASONS[state["reason"]]
-    state["resolution"] = _RESOLUTIONS[state["resolution"]]
-    state["manual"] = bool(state["manual"])
-    state["probe"] = bool(state["probe"])
-    return of_state(state)
+    values = list(row[:ACTION_WIDTH])
+    for place, meaning in _MEANINGS:
+        values[place] = meaning[values[place]]
+    return Action(*values)
 
 
 _AS_AT_FIRST = Action("", "", -1)
