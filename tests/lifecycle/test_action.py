@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from connectord.lifecycle.action import Action, State, changed_fields, replace
+from connectord.lifecycle.action import FIELDS, Action, State, changed_fields, replace
 
 NEW = Action("a", "sys", 1, due_at=1, scheduled_at=1)
 
@@ -22,6 +22,10 @@ def test_a_copy_is_as_frozen_as_the_first() -> None:
 def test_a_field_that_there_is_not_is_refused() -> None:
     with pytest.raises(TypeError, match="no field 'atempts'"):
         replace(NEW, atempts=1)
+
+
+def test_every_field_that_changes_is_named() -> None:
+    assert all(changed_fields(NEW, replace(NEW, **{name: object()})) == (name,) for name in FIELDS)
 
 
 def test_what_changed_is_named_in_the_order_of_the_fields() -> None:

@@ -119,7 +119,7 @@ class HistoryPage:
     rows: Sequence[HistoryRow]
 
 
-class AttemptRow(NamedTuple):
+class AttemptRow(msgspec.Struct, frozen=True):
     """One attempt. ``ended_at`` and ``outcome`` are None while it is under way."""
 
     action_id: str
@@ -131,7 +131,7 @@ class AttemptRow(NamedTuple):
     message: str | None
 
 
-class AttemptEnd(NamedTuple):
+class AttemptEnd(msgspec.Struct, frozen=True):
     """The end of one attempt."""
 
     action_id: str
@@ -141,8 +141,7 @@ class AttemptEnd(NamedTuple):
     message: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class LateResponse:
+class LateResponse(msgspec.Struct, frozen=True):
     """A response that came too late to decide anything (rule 15). ``data`` is JSON text."""
 
     action_id: str
@@ -153,8 +152,7 @@ class LateResponse:
     data: str
 
 
-@dataclass(frozen=True, slots=True)
-class CaseChange:
+class CaseChange(msgspec.Struct, frozen=True):
     """A case that an action was submitted for: made if new, its owner replaced if one is given."""
 
     case_id: str

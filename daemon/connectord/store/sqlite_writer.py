@@ -207,9 +207,15 @@ class SqliteWriter:
         if changes.updated or merged:
             self._update(changes.updated.values(), merged)
         if changes.attempts:
-            _INSERT_ATTEMPTS.run(connection, [row[:4] for row in changes.attempts])
+            # a flag as a number: of a bool sqlite3 asks as it does of None
+            _INSERT_ATTEMPTS.run(
+                connection, [(row.action_id, row.number, int(row.manual), row.started_at) for row in changes.attempts]
+            )
         if changes.attempt_ends:
-            _END_ATTEMPTS.run(connection, [(*row[2:], *row[:2]) for row in changes.attempt_ends])
+            _END_ATTEMPTS.run(
+                connection,
+                [(row.ended_at, row.outcome, row.message, row.action_id, row.number) for row in changes.attempt_ends],
+            )
         if changes.late_responses:
             connection.executemany(
                 _INSERT_LATE,
@@ -244,23 +250,30 @@ class SqliteWriter:
             if more is _MORE:
                 rows = [(*values(new.action), new.data) for new in actions]
             else:
-                rows = [
-                    (*values(new.action), new.data, new.key, new.payload_digest, new.rerun_of) for new in actions
-                ]
+                rows = [(*values(new.action), new.data, new.key, new.payload_digest, new.rerun_of) for new in actions]
             statement.run(self._connection, rows)
 
     def _update(self, updates: Collection[tuple[Action, Action]], merged: dict[str, tuple[str, str]]) -> None:
         """Write what changed, with the data that is ``merged`` in the same rows."""
-        alike: dict[tuple[tuple[str, ...], bool], list[Action]] = {}
+        alike: dict[tuple[str, ...], list[Action]] = {}
+        alike_with_data: dict[tuple[str, ...], list[Action]] = {}
         for before, after in updates:
-            alike.setdefault((changed_fields(before, after), after.id in merged), []).append(after)
-        for (columns, with_data), actions in alike.items():
+            columns = changed_fields(before, after)
+            groups = alike_with_data if columns and after.id in merged else alike
+            group = groups.get(columns)
+            if group is None:
+                groups[columns] = [after]
+            else:
+                group.append(after)
+        for columns, actions in alike.items():
             if columns:
-                statement, values = update_of(columns, with_data=with_data)
-                rows = list(map(values, actions))
-                if with_data:
-                    rows = [(*row[:-1], *merged.pop(row[-1]), row[-1]) for row in rows]
-                statement.run(self._connection, rows)
+                statement, values = update_of(columns)
+                statement.run(self._connection, [values(action) for action in actions])
+            self._recent.keep(actions)
+        for columns, actions in alike_with_data.items():
+            statement, values = update_of(columns, with_data=True)
+            rows = [(*row[:-1], *merged.pop(row[-1]), row[-1]) for row in map(values, actions)]
+            statement.run(self._connection, rows)
             self._recent.keep(actions)
         if merged:
             _SET_DATA.run(self._connection, [(*texts, action_id) for action_id, texts in merged.items()])
