@@ -141,7 +141,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "a change without its history",
-        (f"{UNIT}.apply", "if transition.row.history:", "if transition.row.history and after.deadline is None:"),
+        (f"{UNIT}.apply", "if row.history:", "if row.history and after.deadline is None:"),
         seed=0,
     ),
     # -- attempts and limits
@@ -273,7 +273,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "        action = unit.load(waiting)\n"
                 "        if action.system == self.system:\n"
                 "            deadline = unit.now + unit.policies.of(self.system).timeout_ms\n"
-                "            unit._update(action, replace(action, deadline=deadline))\n"
+                "            unit._change(action, replace(action, deadline=deadline))\n"
             ),
         ),
         seed=0,

@@ -68,7 +68,7 @@ class Consequences:
         self.moved[key] = self.moved.get(key, 0) + count
 
     def note(self, writes: WriteSet) -> None:
-        """What is about to be written: what moved, and what is due."""
+        """These are about to be written: who moves, what is due, and the next deadline."""
         pairs: list[tuple[Action | None, Action]] = [*writes.updated.values()]
         if writes.inserted:
             pairs += [(None, new.action) for new in writes.inserted]
@@ -145,9 +145,7 @@ class Unit:
         transition = decide(before, event, Moment(self.now, policy, self._rng.random(), background))
         after, row = transition.action, transition.row
         if after is not before:
-            self._update(before, after)
-            if after.next_poll_at != before.next_poll_at:
-                self._tell_polls(after)
+            self._change(before, after)
             if after.state is not before.state:
                 self._time(before, after, event, policy.timeout_ms)
         if row.history:
@@ -172,9 +170,7 @@ class Unit:
         self._actions[before.id] = before
         after = shorten_wait(before, self._moment(before))
         if after is not before:
-            self._update(before, after)
-            if after.next_poll_at != before.next_poll_at:
-                self._tell_polls(after)
+            self._change(before, after)
 
     def submit(self, submission: Submission, who: str) -> Action:
         """Make a new action, or give the first one back for a key that is known (rule 17).
@@ -251,6 +247,11 @@ class Unit:
 
     def _moment(self, action: Action) -> Moment:
         return Moment(self.now, self.policies.of(action.system), self._rng.random())
+
+    def _change(self, before: Action, after: Action) -> None:
+        self._update(before, after)
+        if after.next_poll_at != before.next_poll_at:
+            self._tell_polls(after)
 
     def _update(self, before: Action, after: Action) -> None:
         self._actions[after.id] = after
