@@ -68,11 +68,11 @@ async def slots(url: httpx.URL, in_flight: int, stack: AsyncExitStack) -> list[P
 
 
 async def ours(url: httpx.URL, in_flight: int, stack: AsyncExitStack) -> list[Post]:
-    return [await _client(_our_transport(), url, stack)] * in_flight
+    return [await _client(await _our_transport(stack), url, stack)] * in_flight
 
 
 async def direct(url: httpx.URL, in_flight: int, stack: AsyncExitStack) -> list[Post]:
-    transport = await stack.enter_async_context(_our_transport())
+    transport = await stack.enter_async_context(await _our_transport(stack))
 
     async def post() -> bytes:
         response = await transport.handle_async_request(_request(url))
@@ -82,7 +82,7 @@ async def direct(url: httpx.URL, in_flight: int, stack: AsyncExitStack) -> list[
 
 
 async def bare(url: httpx.URL, in_flight: int, stack: AsyncExitStack) -> list[Post]:
-    transport = await stack.enter_async_context(_our_transport())
+    transport = await stack.enter_async_context(await _our_transport(stack))
     request = _request(url)
 
     async def post() -> bytes:
@@ -96,12 +96,7 @@ async def bare(url: httpx.URL, in_flight: int, stack: AsyncExitStack) -> list[Po
 
 
 async def whole(url: httpx.URL, in_flight: int, stack: AsyncExitStack) -> list[Post]:
-    network = SystemNetwork()
-    nursery = await stack.enter_async_context(trio.open_nursery())
-    stack.callback(nursery.cancel_scope.cancel)
-    nursery.start_soon(network.run)  # as in the daemon
-    transport = network.http_transport(connect_timeout_seconds=60, verify=False)
-    await stack.enter_async_context(transport)
+    transport = await stack.enter_async_context(await _our_transport(stack))
     assert isinstance(transport, WholeExchanges)
     headers = [*_request(url).headers.raw]
     limits = ExchangeLimits(60, 60, 180, 60, 2**20)
@@ -116,8 +111,12 @@ async def whole(url: httpx.URL, in_flight: int, stack: AsyncExitStack) -> list[P
 WAYS: tuple[Way, ...] = (shared, slots, ours, direct, bare, whole)
 
 
-def _our_transport() -> httpx.AsyncBaseTransport:
-    return SystemNetwork().http_transport(connect_timeout_seconds=60, verify=False)
+async def _our_transport(stack: AsyncExitStack) -> httpx.AsyncBaseTransport:
+    network = SystemNetwork()
+    nursery = await stack.enter_async_context(trio.open_nursery())
+    stack.callback(nursery.cancel_scope.cancel)
+    nursery.start_soon(network.run)  # as in the daemon
+    return network.http_transport(connect_timeout_seconds=60, verify=False)
 
 
 async def _client(transport: httpx.AsyncBaseTransport, url: httpx.URL, stack: AsyncExitStack) -> Post:

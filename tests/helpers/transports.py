@@ -8,7 +8,7 @@ from functools import cache
 from typing import TypeAlias
 
 import httpx
-from connectord.http_out import PooledTransport
+from connectord.http_out import ExchangeWatch, PooledTransport
 
 MakeTransport: TypeAlias = Callable[..., httpx.AsyncBaseTransport]
 MakeClient: TypeAlias = Callable[..., httpx.AsyncClient]
@@ -19,10 +19,12 @@ def make_stock(context: ssl.SSLContext | None = None) -> httpx.AsyncBaseTranspor
     return httpx.AsyncHTTPTransport(verify=context or _default_context(), trust_env=False)
 
 
-def make_ours(context: ssl.SSLContext | None = None, **options: float) -> PooledTransport:
+def make_ours(
+    context: ssl.SSLContext | None = None, *, watch: ExchangeWatch | None = None, **options: float
+) -> PooledTransport:
     """connectord's, with what :class:`connectord.network.SystemNetwork` would give it."""
     settings = {"connect_timeout_seconds": 5, "keepalive_seconds": 4, "max_idle": 100, **options}
-    return PooledTransport(ssl_context=context or _default_context(), **settings)
+    return PooledTransport(ssl_context=context or _default_context(), watch=watch, **settings)
 
 
 @cache

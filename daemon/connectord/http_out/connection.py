@@ -52,6 +52,12 @@ class TimeLimit(Protocol):
     ) -> bool | None: ...
 
 
+class Limit(Protocol):
+    """Makes the time limit of what is done on a connection; the deadline is on trio's clock."""
+
+    def __call__(self, connection: Connection, deadline: float, /) -> TimeLimit: ...
+
+
 class Connection:
     """Opened once, then one exchange after the other, then closed.
 
@@ -59,10 +65,12 @@ class Connection:
     interrupted in one of them closes the connection: what is on the wire then is nobody's.
     """
 
-    __slots__ = ("_connecting", "_request_is_out", "_socket", "closed", "idle_since", "origin", "response")
+    __slots__ = ("_connecting", "_limit", "_request_is_out", "_socket", "closed", "idle_since", "origin", "response")
 
-    def __init__(self, origin: Origin) -> None:
+    def __init__(self, origin: Origin, limit: Limit) -> None:
+        """``limit`` makes what the receiving of a response is done within."""
         self.origin = origin
+        self._limit = limit
         self.idle_since = 0.0
         self.response = ResponseParser()
         self.closed = False
@@ -208,13 +216,19 @@ class Connection:
     async def _receive(self, timeout_seconds: float | None, is_enough: Callable[[], bool]) -> None:
         if self.closed:
             raise httpx.ReadError(_CLOSED)
-        with _at_most(timeout_seconds) as scope:
-            while True:
-                await self._receive_some()
-                if is_enough():
-                    return
-                if timeout_seconds is not None:
-                    scope.deadline = trio.current_time() + timeout_seconds
+        within = self._limit(self, math.inf if timeout_seconds is None else trio.current_time() + timeout_seconds)
+        try:
+            with within:
+                while True:
+                    await self._receive_some()
+                    if is_enough():
+                        return
+                    if timeout_seconds is not None:
+                        within.deadline = trio.current_time() + timeout_seconds
+        except httpx.ReadError:
+            # a watched exchange is ended by closing its connection
+            if not within.cancelled_caught:
+                raise
         raise httpx.ReadTimeout(f"nothing received for {timeout_seconds:g} s")
 
     async def receive_whole(self, within: TimeLimit, limits: ExchangeLimits, head_ends_at: float) -> bytes | None:

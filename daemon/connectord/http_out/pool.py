@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import trio
 
-from connectord.http_out.connection import Connection, Origin
+from connectord.http_out.connection import Connection, Limit, Origin
 from connectord.http_out.idle import Idle
 
 
@@ -22,10 +22,11 @@ class Pool:
     """Busy and idle connections.
 
     At most ``max_idle`` (0 or more) idle ones are kept, of all origins together, each for ``keepalive_seconds``; those
-    beyond are closed, the longest idle first, when the next one is given back.
+    beyond are closed, the longest idle first, when the next one is given back. ``limit`` is for :class:`Connection`.
     """
 
-    def __init__(self, *, keepalive_seconds: float, max_idle: int) -> None:
+    def __init__(self, *, keepalive_seconds: float, max_idle: int, limit: Limit) -> None:
+        self._limit = limit
         self._busy: set[Connection] = set()
         self._idle: Idle[Connection] = Idle(keepalive_seconds=keepalive_seconds, most=max_idle)
         self._closed = False
@@ -45,7 +46,7 @@ class Pool:
                 self._busy.add(connection)
                 return connection, False
             connection.close()
-        connection = Connection(origin)
+        connection = Connection(origin, self._limit)
         self._busy.add(connection)
         return connection, True
 

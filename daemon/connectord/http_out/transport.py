@@ -44,11 +44,11 @@ class PooledTransport(httpx.AsyncBaseTransport):
         ssl_context.set_alpn_protocols(["http/1.1"])
         self._ssl_context = ssl_context
         self._connect_timeout_seconds = connect_timeout_seconds
-        self._pool = Pool(keepalive_seconds=keepalive_seconds, max_idle=max_idle)
         self._heads = HeadWriter()
         self._places = _Places()
         self._closed = False
         self._watch = ExchangeWatch() if watch is None else watch
+        self._pool = Pool(keepalive_seconds=keepalive_seconds, max_idle=max_idle, limit=self._watch.limit)
 
     def statistics(self) -> TransportStatistics:
         """What it is doing at this moment."""
