@@ -12,11 +12,10 @@ import pytest
 import trio
 from connectord.configurations.effects import Limits, count_effects, plan_page
 from connectord.errors import InvalidRequest
-from connectord.lifecycle.action import Action, Reason, Resolution, State
+from connectord.lifecycle.action import Action, Reason, Resolution, State, replace
 from connectord.store.base import NewAction, ReadStore, WriteSet
 from connectord.store.sqlite_reader import SqliteReader
 from connectord.store.sqlite_writer import SqliteWriter
-from helpers.values import replace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -6,9 +6,8 @@ from typing import Any
 
 import msgspec
 from connectord.control.views import NewActionViews, action_view
-from connectord.lifecycle.action import Action
+from connectord.lifecycle.action import Action, replace
 from connectord.store.base import ActionRecord
-from helpers.values import replace
 
 NOW = 1_764_000_000_000
 FIRST = Action("01", "billing", NOW, due_at=NOW, scheduled_at=NOW)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ from connectord.lifecycle.effects import MergeData
 from connectord.lifecycle.policy import Policy, RetryPolicy
 from connectord.store.base import CaseChange, NewAction, WriteSet
 from connectord.store.sqlite_writer import SqliteWriter
-from helpers.values import replace
 from helpers.world import world
 
 NOW = 1_800_000_000_000

@@ -12,8 +12,8 @@ from connectord.config import Rate
 from connectord.lanes.lane import Lane
 from connectord.ledger.ledger import Ledger
 from connectord.lifecycle import events as on
+from connectord.lifecycle.action import replace
 from connectord.lifecycle.policy import PollPolicy
-from helpers.values import replace
 from helpers.world import World, world
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -19,8 +19,6 @@ from connectord.lifecycle.effects import (
 from connectord.lifecycle.policy import Policy, RetryPolicy
 from connectord.lifecycle.steps import Moment
 from connectord.lifecycle.transitions import Transition, decide
-
-from helpers.values import replace
 
 T0 = 1_764_000_000_000
 SECOND = 1_000

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from connectord.lifecycle import events as on
-from connectord.lifecycle.action import Resolution, State
+from connectord.lifecycle.action import Resolution, State, replace
 from connectord.lifecycle.effects import (
     AttemptOutcome,
     EndAttempt,
@@ -35,7 +35,6 @@ from helpers.lives import (
     todo,
     waiting,
 )
-from helpers.values import replace
 
 # -- rules 7 to 9: failed connections ------------------------------------------------------------------------------
 

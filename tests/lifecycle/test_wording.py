@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from connectord.lifecycle.action import Action, Reason, Resolution, State
+from connectord.lifecycle.action import Action, Reason, Resolution, State, replace
 from connectord.lifecycle.effects import Notice
 from connectord.lifecycle.policy import Assignee
 from connectord.lifecycle.wording import (
@@ -27,7 +27,6 @@ from connectord.lifecycle.wording import (
     state_label,
     who_text,
 )
-from helpers.values import replace
 
 FAILED_AT = int(datetime(2026, 11, 24, 12, 3, 11, tzinfo=UTC).timestamp() * 1000) + 120
 DUE_AT = FAILED_AT + 300_000

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import connectord_schema
 import pytest
-from connectord.lifecycle.action import Action, Reason, Resolution, State, changed_fields
+from connectord.lifecycle.action import Action, Reason, Resolution, State, changed_fields, replace
 from connectord.store import sqlite_writer
 from connectord.store.base import NewAction, WriteSet
 from connectord.store.sqlite_connection import open_writer
 from connectord.store.sqlite_rows import update_of
 from connectord.store.sqlite_writer import SqliteWriter
-from helpers.values import replace
 
 NOW = 1_764_000_000_000
 

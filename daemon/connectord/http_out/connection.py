@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol, Self, TypeAlias
 
 import httpx
 import trio
@@ -52,10 +52,8 @@ class TimeLimit(Protocol):
     ) -> bool | None: ...
 
 
-class Limit(Protocol):
-    """Makes the time limit of what is done on a connection; the deadline is on trio's clock."""
-
-    def __call__(self, connection: Connection, deadline: float, /) -> TimeLimit: ...
+MakeTimeLimit: TypeAlias = "Callable[[Connection, float], TimeLimit]"
+"""For what is done on a connection until a deadline on trio's clock."""
 
 
 class Connection:
@@ -67,7 +65,7 @@ class Connection:
 
     __slots__ = ("_connecting", "_limit", "_request_is_out", "_socket", "closed", "idle_since", "origin", "response")
 
-    def __init__(self, origin: Origin, limit: Limit) -> None:
+    def __init__(self, origin: Origin, limit: MakeTimeLimit) -> None:
         """``limit`` makes what the receiving of a response is done within."""
         self.origin = origin
         self._limit = limit

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import trio
 
-from connectord.http_out.connection import Connection, Limit, Origin
+from connectord.http_out.connection import Connection, MakeTimeLimit, Origin
 from connectord.http_out.idle import Idle
 
 
@@ -25,7 +25,7 @@ class Pool:
     beyond are closed, the longest idle first, when the next one is given back. ``limit`` is for :class:`Connection`.
     """
 
-    def __init__(self, *, keepalive_seconds: float, max_idle: int, limit: Limit) -> None:
+    def __init__(self, *, keepalive_seconds: float, max_idle: int, limit: MakeTimeLimit) -> None:
         self._limit = limit
         self._busy: set[Connection] = set()
         self._idle: Idle[Connection] = Idle(keepalive_seconds=keepalive_seconds, most=max_idle)

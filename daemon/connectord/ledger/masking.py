@@ -24,7 +24,7 @@ def masked(event: E, mask: Mask) -> E:
     changes: dict[str, Any] = {}
     for name in _words_in(event.__struct_fields__):
         words = getattr(event, name)
-        if words is not None and (hidden := mask(words)) != words:
+        if isinstance(words, str) and (hidden := mask(words)) != words:
             changes[name] = hidden
     return msgspec.structs.replace(event, **changes) if changes else event
 

@@ -138,7 +138,7 @@ class Unit:
 
     def apply(self, action_id: str, event: Event, who: str, note: str | None = None) -> Transition:
         """Let ``event`` happen to the action. Raises :class:`NotFound` or ``Refused``; then nothing changed."""
-        before = self._actions.get(action_id) or self.load(action_id)
+        before = self.load(action_id)
         policy = self.policies.of(before.system)
         needs = needs_of(before, event, policy.allocation)
         background = NOTHING_ASKED if needs is NOTHING_NEEDED else self._background(action_id, needs)
@@ -339,8 +339,6 @@ class Unit:
                 writes.turns[item.group] = item.member
 
     def _background(self, action_id: str, needs: Needs) -> Background:
-        if not needs:
-            return NOTHING_ASKED
         # an earlier event of the batch may have changed the case, or taken a turn
         self.flush()
         turns = {group: self.store.last_turn(group) for group in needs.groups}

@@ -53,16 +53,17 @@ NOTHING_NEEDED = Needs()
 
 
 def needs_of(action: Action, event: Event, rules: Iterable[AllocationRule]) -> Needs:
-    """What has to be known if ``event`` hands ``action`` to people; nothing for every other event."""
+    """What has to be known if ``event`` hands ``action`` to people; :data:`NOTHING_NEEDED` for every other event."""
     reason = _REASONS.get(type(event))
     if reason is None or action.state not in _AT_WORK:
         return NOTHING_NEEDED
     asking = [rule for rule in rules if rule.reason in (None, reason) and rule.system in (None, action.system)]
-    return Needs(
+    needs = Needs(
         owner=any(rule.owners is not None or isinstance(rule.assignee, CaseOwner) for rule in asking),
         data=any(rule.when is not None for rule in asking),
         groups=tuple(dict.fromkeys(rule.assignee.name for rule in asking if isinstance(rule.assignee, Group))),
     )
+    return needs or NOTHING_NEEDED
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,16 +72,22 @@ def said_columns(action: Action) -> tuple[str, ...]:
     return changed_fields(_AS_AT_FIRST, action)
 
 
+_ORIGIN_COLUMNS = ("key", "payload_digest", "rerun_of")
+
+
 @lru_cache(maxsize=128)
 def insert_of(
-    columns: tuple[str, ...], more: tuple[str, ...]
+    columns: tuple[str, ...], *, with_origin: bool
 ) -> tuple[RowStatement, Callable[[Action], tuple[Any, ...]]]:
-    """The statement that inserts these columns of an action, its state and ``more``, and what gives all but the latter.
+    """The statement that inserts an action, and what gives its values of these columns and its state.
+
+    The statement's rows have the data after those, and ``with_origin`` the key, the digest and what it is a rerun of.
 
     A new action has a value in six of its columns. To say of the thirty others that there is none takes as long as
     deciding an event does: the module sqlite3 asks of every None whether somebody wants to make something else of it.
     """
     columns = tuple(name for name in columns if name != "state")
+    more = ("data", *(_ORIGIN_COLUMNS if with_origin else ()))
     return inserting("actions", (*columns, "state", *more)), attrgetter(*columns, _STATE)
 
 

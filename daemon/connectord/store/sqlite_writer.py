@@ -54,10 +54,6 @@ from connectord.store.sqlite_rows import (
 LATE_RESPONSES_KEPT = 100
 """A system that answers without end may not fill the disk: further late responses of an action are dropped."""
 
-_MORE = ("data",)
-_ALL_MORE = ("data", "key", "payload_digest", "rerun_of")
-"""What an action has from its submission besides its fields: mostly the data alone."""
-
 _LOAD_ACTION = f"SELECT {SELECT_ACTION} FROM actions a WHERE a.id = ?"  # noqa: S608
 _LOAD_ACTIONS = f"SELECT {SELECT_ACTION} FROM actions a WHERE a.id IN (SELECT value FROM json_each(?))"  # noqa: S608
 _LOAD_RECORD = f"SELECT {SELECT_ACTION}, a.key, a.rerun_of, a.data, a.response_data FROM actions a WHERE a.id = ?"  # noqa: S608
@@ -241,39 +237,31 @@ class SqliteWriter:
             connection.executemany(_UPSERT_TURN, list(changes.turns.items()))
 
     def _insert(self, inserted: Sequence[NewAction]) -> None:
-        alike: dict[tuple[tuple[str, ...], tuple[str, ...]], list[NewAction]] = {}
+        alike: dict[tuple[tuple[str, ...], bool], list[NewAction]] = {}
         for new in inserted:
-            more: tuple[str, ...] = _MORE if new.key is None and new.rerun_of is None else _ALL_MORE
-            alike.setdefault((said_columns(new.action), more), []).append(new)
-        for (columns, more), actions in alike.items():
-            statement, values = insert_of(columns, more)
-            if more is _MORE:
-                rows = [(*values(new.action), new.data) for new in actions]
-            else:
-                rows = [(*values(new.action), new.data, new.key, new.payload_digest, new.rerun_of) for new in actions]
+            with_origin = new.key is not None or new.rerun_of is not None
+            alike.setdefault((said_columns(new.action), with_origin), []).append(new)
+        for (columns, with_origin), actions in alike.items():
+            statement, values = insert_of(columns, with_origin=with_origin)
+            rows = [(*values(new.action), new.data) for new in actions]
+            if with_origin:
+                rows = [
+                    (*row, new.key, new.payload_digest, new.rerun_of) for row, new in zip(rows, actions, strict=True)
+                ]
             statement.run(self._connection, rows)
 
     def _update(self, updates: Collection[tuple[Action, Action]], merged: dict[str, tuple[str, str]]) -> None:
         """Write what changed, with the data that is ``merged`` in the same rows."""
-        alike: dict[tuple[str, ...], list[Action]] = {}
-        alike_with_data: dict[tuple[str, ...], list[Action]] = {}
+        alike: dict[tuple[tuple[str, ...], bool], list[Action]] = {}
         for before, after in updates:
-            columns = changed_fields(before, after)
-            groups = alike_with_data if columns and after.id in merged else alike
-            group = groups.get(columns)
-            if group is None:
-                groups[columns] = [after]
-            else:
-                group.append(after)
-        for columns, actions in alike.items():
+            alike.setdefault((changed_fields(before, after), after.id in merged), []).append(after)
+        for (columns, with_data), actions in alike.items():
             if columns:
-                statement, values = update_of(columns)
-                statement.run(self._connection, [values(action) for action in actions])
-            self._recent.keep(actions)
-        for columns, actions in alike_with_data.items():
-            statement, values = update_of(columns, with_data=True)
-            rows = [(*row[:-1], *merged.pop(row[-1]), row[-1]) for row in map(values, actions)]
-            statement.run(self._connection, rows)
+                statement, values = update_of(columns, with_data=with_data)
+                rows = list(map(values, actions))
+                if with_data:
+                    rows = [(*row[:-1], *merged.pop(row[-1]), row[-1]) for row in rows]
+                statement.run(self._connection, rows)
             self._recent.keep(actions)
         if merged:
             _SET_DATA.run(self._connection, [(*texts, action_id) for action_id, texts in merged.items()])
