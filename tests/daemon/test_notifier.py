@@ -15,8 +15,8 @@ from connectord.config import NotifySettings, SmtpSettings
 from connectord.ledger.operations import HastenNotifications, SettleNotifications
 from connectord.store.base import DeliveryReport
 from helpers.http_server import Request, Response, serve
-from helpers.mail_server import free_port
 from helpers.owners import be_patient, hurry, notifying
+from helpers.ports import lasting_port
 from helpers.processes import is_alive
 
 
@@ -242,7 +242,7 @@ async def test_nobody_to_notify_is_seen_and_not_tried_again(tmp_path: Path, logg
 
 async def test_another_notify_makes_everything_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     be_patient(monkeypatch)
-    smtp = SmtpSettings("127.0.0.1", "connectord@example.org", port=free_port())
+    smtp = SmtpSettings("127.0.0.1", "connectord@example.org", port=lasting_port())
     async with notifying(tmp_path, NotifySettings("smtp", smtp=smtp)) as owners:
         await owners.give_up(owner="anna")
         await owners.give_up(owner="ben@example.org")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
-import socket
 import ssl
 import threading
 from collections.abc import Callable
@@ -17,18 +16,14 @@ import trio
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from helpers.ports import lasting_port
 
 
 @dataclass
 class MailServer:
     """``replies`` has the server's answer to RCPT by address; whoever is not in it is taken."""
 
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=lasting_port)
     replies: dict[str, str] = field(default_factory=dict)
     login: tuple[str, str] | None = None
     tls: ssl.SSLContext | None = None

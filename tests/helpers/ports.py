@@ -9,16 +9,25 @@ import socket
 # and a connection attempt must not meet itself
 _FIRST, _LAST = 20_000, 32_000
 _TRIES = 100
+_kept: list[socket.socket] = []
 
 
 def lasting_port() -> int:
-    """A free loopback port for a server that is stopped and started again. Raises :class:`OSError` if none is free."""
+    """A free loopback port for a server that is told which one to take, or is stopped and started again.
+
+    It is kept for whoever asked until these tests' process ends: the socket that is bound to it does not listen, and a
+    server that says ``SO_REUSEADDR`` may listen beside it. Raises :class:`OSError` if none is free.
+    """
     for _ in range(_TRIES):
         port = random.randint(_FIRST, _LAST)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        keeper = socket.socket()
+        try:
+            keeper.bind(("127.0.0.1", port))
+        except OSError:
+            keeper.close()
+            continue
+        # said only now: said before, it would let two keepers have one port
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _kept.append(keeper)
+        return port
     raise OSError(f"no free port between {_FIRST} and {_LAST} in {_TRIES} tries")

@@ -19,6 +19,7 @@ import pika
 import pika.adapters.blocking_connection
 import trustme
 
+from helpers.ports import lasting_port
 from helpers.programs import require_program
 
 START_TIMEOUT_SECONDS = 90.0
@@ -46,7 +47,7 @@ class Broker:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.port, self.tls_port, self._node_port, self._names_port = _free_ports(4)
+        self.port, self.tls_port, self._node_port, self._names_port = (lasting_port() for _ in range(4))
         self.authority = trustme.CA()
         self._server = find_server()
         self._environ = {
@@ -224,15 +225,6 @@ def _user(name: str, password: str, *tags: str) -> dict[str, Any]:
         "hashing_algorithm": "rabbit_password_hashing_sha256",
         "tags": list(tags),
     }
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 def _end(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

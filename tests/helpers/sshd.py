@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from helpers.ports import lasting_port
 from helpers.programs import require_program
 
 _SEPARATION = Path("/run/sshd")
@@ -30,7 +31,7 @@ class Sshd:
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
         self.user = getpass.getuser()
-        self.port = _free_port()
+        self.port = lasting_port()
         self.drop = directory / "drop"
         self.log_file = directory / "sshd.log"
         self.known_hosts = directory / "known_hosts"
@@ -164,9 +165,3 @@ def _answers(port: int) -> bool:
             return connection.recv(4) == b"SSH-"
     except OSError:
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 import trio
 from connectord.testing.daemon_process import DaemonProcess
+from helpers.ports import lasting_port
 from helpers.sshd import Sshd
 
 ACTIONS = 300
@@ -74,7 +74,7 @@ async def payroll(sshd: Sshd) -> AsyncIterator[Payroll]:
 async def daemon(tmp_path: Path, sshd: Sshd) -> AsyncIterator[DaemonProcess]:
     process = DaemonProcess(tmp_path, {"SFTP_KEY": sshd.client_key.read_text()})
     process.configure(
-        process.head(_free_port())
+        process.head(lasting_port())
         + f"""
 [systems.payroll]
 adapter = "sftp"
@@ -102,12 +102,6 @@ sweep = "500ms"
     )
     yield process
     process.kill()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def test_300_actions_survive_an_outage_of_the_server_and_a_kill(

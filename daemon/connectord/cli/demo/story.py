@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,40 +21,46 @@ OWNER = "anna@example.org"
 async def tell(directory: Path, screen: PlainScreen) -> None:
     """Play everything, and record with ``screen`` what came of it."""
     fake = FakeSystem(callback_delay_seconds=0.2)
-    daemon = DaemonProcess(directory)
-    async with fake.serve():
-        story = _Story(daemon, fake, screen)
-        story.configure()
-        screen.say(f"an external system listens on {fake.url}; a daemon starts in {directory}")
+    with _held_port() as callback_port, _held_port() as closed_port:
+        async with fake.serve():
+            await _Story(DaemonProcess(directory), fake, screen, callback_port, closed_port).play()
+
+
+class _Story:
+    def __init__(
+        self, daemon: DaemonProcess, fake: FakeSystem, screen: PlainScreen, callback_port: int, closed_port: int
+    ) -> None:
+        self._daemon = daemon
+        self._fake = fake
+        self._screen = screen
+        self._callback_port = callback_port
+        self._closed_port = closed_port
+        self._never_notified: list[str] = []
+        self._notified: list[str] = []
+
+    async def play(self) -> None:
+        """Start the daemon, play every act, and drain it."""
+        daemon, screen = self._daemon, self._screen
+        self.configure()
+        screen.say(f"an external system listens on {self._fake.url}; a daemon starts in {daemon.directory}")
         await daemon.start()
         try:
             async with trio.open_nursery() as background:
-                background.start_soon(story.show_cards)
+                background.start_soon(self.show_cards)
                 async with trio.open_nursery() as acts:
-                    acts.start_soon(story.responses)
-                    acts.start_soon(story.people)
-                    acts.start_soon(story.retries)
-                    acts.start_soon(story.limits)
-                    acts.start_soon(story.late_and_early)
-                    acts.start_soon(story.keys_and_refusals)
-                await story.crash()
-                await story.notices()
+                    acts.start_soon(self.responses)
+                    acts.start_soon(self.people)
+                    acts.start_soon(self.retries)
+                    acts.start_soon(self.limits)
+                    acts.start_soon(self.late_and_early)
+                    acts.start_soon(self.keys_and_refusals)
+                await self.crash()
+                await self.notices()
                 background.cancel_scope.cancel()
             code = await daemon.stop()
             screen.say(f"the daemon drained and stopped with exit code {code}")
         finally:
             daemon.kill()
-
-
-class _Story:
-    def __init__(self, daemon: DaemonProcess, fake: FakeSystem, screen: PlainScreen) -> None:
-        self._daemon = daemon
-        self._fake = fake
-        self._screen = screen
-        self._callback_port = _free_port()
-        self._closed_port = _free_port()
-        self._never_notified: list[str] = []
-        self._notified: list[str] = []
 
     def configure(self, depot_limit: int = 3) -> None:
         """Write connectord.toml; ``depot_limit`` is what rule 10 changes."""
@@ -278,7 +286,10 @@ class _Story:
         self._screen.check("6", f"{OWNER} heard of rules 5 and 9, and of neither 3, 4 nor 20", ok=ok)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@contextmanager
+def _held_port() -> Iterator[int]:
+    """A free port that nobody else gets until the block ends, whether the daemon listens there or nobody does."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
