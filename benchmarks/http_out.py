@@ -17,6 +17,7 @@ flight hold again and again.
 ``direct`` that transport called without a client: a new ``httpx.Request``, ``response.aread()``
 ``bare``   that transport called without a client: the same request each time, its stream read as it comes
 ``whole``  that transport's own ``exchange``, without httpx's types, as the adapter ``http`` uses it
+``adapter`` the adapter ``http`` itself: from a call to its outcome, the request made of the action, the answer judged
 ========== ==============================================================================================
 """
 
@@ -31,14 +32,19 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import httpx
+import msgspec
 import trio
-from connectord.adapters import ExchangeLimits, WholeExchanges, WholeRequest
+from connectord.adapters import ExchangeLimits, Taken, WholeExchanges, WholeRequest
 from connectord.network import SystemNetwork
 from connectord.running import tune_collector
+from connectord.testing.calls import make_call, make_context, open_adapter
+from connectord_http.adapter import HttpAdapter
+from connectord_http.dialects import DIALECTS
 from sink import running_sink
 
-BODY = b'{"action": {"id": "01JDE00000000000000000000", "system": "billing", "data": {}}, "callback_url": null}'
-HEADERS = {"Content-Type": "application/json", "Idempotency-Key": "01JDE00000000000000000000"}
+CALL = make_call(action_id="01JDE00000000000000000000", idempotency_key="01JDE00000000000000000000")
+BODY = msgspec.json.encode(DIALECTS["connectord"].build_payload(CALL))
+HEADERS = {"Content-Type": "application/json", "Idempotency-Key": CALL.idempotency_key}
 TIMEOUT = httpx.Timeout(60)
 MOST_SHARED = 256
 REFERENCE = 64
@@ -108,15 +114,32 @@ async def whole(url: httpx.URL, in_flight: int, stack: AsyncExitStack) -> list[P
     return [post] * in_flight
 
 
-WAYS: tuple[Way, ...] = (shared, slots, ours, direct, bare, whole)
+async def adapter(url: httpx.URL, in_flight: int, stack: AsyncExitStack) -> list[Post]:
+    settings = {"url": str(url), "verify_tls": False}
+    context = make_context(concurrency=in_flight, network=await _network(stack))
+    http = await stack.enter_async_context(open_adapter(HttpAdapter, settings, context))
+
+    async def post() -> bytes:
+        assert isinstance(await http.trigger(CALL), Taken)
+        return b"{}"
+
+    return [post] * in_flight
+
+
+WAYS: tuple[Way, ...] = (shared, slots, ours, direct, bare, whole, adapter)
 
 
 async def _our_transport(stack: AsyncExitStack) -> httpx.AsyncBaseTransport:
+    network = await _network(stack)
+    return network.http_transport(connect_timeout_seconds=60, verify=False)
+
+
+async def _network(stack: AsyncExitStack) -> SystemNetwork:
     network = SystemNetwork()
     nursery = await stack.enter_async_context(trio.open_nursery())
     stack.callback(nursery.cancel_scope.cancel)
     nursery.start_soon(network.run)  # as in the daemon
-    return network.http_transport(connect_timeout_seconds=60, verify=False)
+    return network
 
 
 async def _client(transport: httpx.AsyncBaseTransport, url: httpx.URL, stack: AsyncExitStack) -> Post:

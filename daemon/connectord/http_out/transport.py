@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
 from functools import partial
 
 import httpx
 import trio
 
 from connectord.adapters import ExchangeLimits, WholeAnswer, WholeRequest
+from connectord.http_out.bodies import Response, ResponseBody
 from connectord.http_out.connection import Connection, Origin
 from connectord.http_out.pool import Pool, TransportStatistics
 from connectord.http_out.requests import HeadWriter
@@ -87,11 +87,11 @@ class PooledTransport(httpx.AsyncBaseTransport):
             self._pool.discard(connection)
             raise
         response = connection.response
-        return httpx.Response(
+        return Response(
+            ResponseBody(self._pool, connection, read_timeout),
             response.status,
-            headers=response.headers,
-            stream=_ResponseBody(self._pool, connection, read_timeout),
-            extensions={
+            response.headers,
+            {
                 "http_version": b"HTTP/1.1" if response.http_version == "1.1" else b"HTTP/1.0",
                 "reason_phrase": response.reason,
                 "network_stream": connection,
@@ -157,43 +157,6 @@ class _Places:
             self._target = url.raw_path
             self._url, self._sni_hostname = url, sni_hostname
         return self._origin, self._target
-
-
-class _ResponseBody(httpx.AsyncByteStream):
-    """A response's body, which gives the connection back when it is closed.
-
-    It is its own iterator: a generator that is not run to its end is left to the garbage collector, about which
-    trio warns.
-    """
-
-    __slots__ = ("_connection", "_pool", "_timeout_seconds")
-
-    def __init__(self, pool: Pool, connection: Connection, timeout_seconds: float | None) -> None:
-        self._pool = pool
-        self._connection: Connection | None = connection
-        self._timeout_seconds = timeout_seconds
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        connection = self._connection
-        if connection is None:
-            raise httpx.ReadError("the response is closed")
-        try:
-            data = await connection.receive_body(self._timeout_seconds)
-        except BaseException:
-            self._connection = None
-            self._pool.discard(connection)
-            raise
-        if data:
-            return data
-        raise StopAsyncIteration
-
-    async def aclose(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            self._pool.give_back(connection)
 
 
 def _timed_out(connection: Connection, limits: ExchangeLimits, head_ends_at: float) -> httpx.ReadTimeout:
