@@ -6,9 +6,11 @@ A memory channel and a :class:`trio.Event` for each would do, at several times t
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Awaitable
 from typing import Any
 
 import trio
+from outcome import Error, Outcome, Value
 
 from connectord.ledger.operations import Operation
 
@@ -16,37 +18,36 @@ from connectord.ledger.operations import Operation
 class Request:
     """An operation and the place where its one caller waits for what it comes to."""
 
-    __slots__ = ("_done", "_waits", "error", "operation", "result")
+    __slots__ = ("_outcome", "_waits", "operation")
 
     def __init__(self, operation: Operation) -> None:
         self.operation = operation
-        self.result: Any = None
-        self.error: Exception | None = None
-        self._done = False
+        self._outcome: Outcome[Any] | None = None
         self._waits: trio.lowlevel.Task | None = None
 
     def finish(self, result: Any, error: Exception | None) -> None:
         """This is what it came to."""
-        self.result, self.error = result, error
-        self._done = True
+        self._outcome = Value(result) if error is None else Error(error)
         if self._waits is not None:
-            trio.lowlevel.reschedule(self._waits)
+            trio.lowlevel.reschedule(self._waits, self._outcome)
 
-    async def answer(self) -> Any:
-        """What it came to, once that is committed. Raises what the operation raised."""
-        if self._done:
-            await trio.lowlevel.checkpoint()
-        else:
-            self._waits = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._cancel)
-        if self.error is not None:
-            raise self.error
-        return self.result
+    def answer(self) -> Awaitable[Any]:
+        """What it came to, once that is committed; to be awaited at once. Raises what the operation raised."""
+        if self._outcome is not None:
+            return _come_late(self._outcome)
+        self._waits = trio.lowlevel.current_task()
+        # a coroutine of our own around it would be one more for every request under way
+        return trio.lowlevel.wait_task_rescheduled(self._cancel)  # noqa: ASYNC105 - the caller awaits it
 
     def _cancel(self, raise_cancel: object) -> trio.lowlevel.Abort:
         # what was asked for is done all the same; only nobody waits for it
         self._waits = None
         return trio.lowlevel.Abort.SUCCEEDED
+
+
+async def _come_late(outcome: Outcome[Any]) -> Any:
+    await trio.lowlevel.checkpoint()
+    return outcome.unwrap()
 
 
 class RequestQueue:
