@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import socket
 import statistics
 import tempfile
 import time
@@ -30,6 +29,7 @@ import trio
 from calling_back import running_system
 from connectord.running import tune_collector
 from connectord.testing.daemon_process import DaemonProcess
+from peers.processes import free_port
 
 WARM_UP = 500
 SUBMITTED_AT_ONCE = 1000
@@ -93,13 +93,6 @@ async def scrape(url: str) -> None:
         while True:
             (await client.get(url)).raise_for_status()
             await trio.sleep(1)
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def compare(port: int, directory: Path, options: argparse.Namespace) -> None:

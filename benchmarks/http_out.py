@@ -10,15 +10,15 @@ two processes of its own and needs far less for a request than any client here. 
 up for all of them as the daemon sets its own up: as it is by default, it looks at all that a thousand requests in
 flight hold again and again.
 
-========== ==============================================================================================
-``shared`` one stock client for everything (once, and not with more than 256 in flight: it takes for ever)
-``slots``  a stock client for each request in flight, the fair baseline
-``ours``   one client over connectord's transport, as adapters have it
-``direct`` that transport called without a client: a new ``httpx.Request``, ``response.aread()``
-``bare``   that transport called without a client: the same request each time, its stream read as it comes
-``whole``  that transport's own ``exchange``, without httpx's types, as the adapter ``http`` uses it
+=========== ========================================================================================================
+``shared``  one stock client for everything (once, and not with more than 256 in flight: it takes for ever)
+``slots``   a stock client for each request in flight, the fair baseline
+``ours``    one client over connectord's transport, as adapters have it
+``direct``  that transport called without a client: a new ``httpx.Request``, ``response.aread()``
+``bare``    that transport called without a client: the same request each time, its stream read as it comes
+``whole``   that transport's own ``exchange``, without httpx's types, as the adapter ``http`` uses it
 ``adapter`` the adapter ``http`` itself: from a call to its outcome, the request made of the action, the answer judged
-========== ==============================================================================================
+=========== ========================================================================================================
 """
 
 from __future__ import annotations

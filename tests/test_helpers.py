@@ -1,4 +1,4 @@
-"""The helpers that decide whether a test runs at all."""
+"""The helpers that decide whether a test runs at all, and whether it can flake."""
 
 from __future__ import annotations
 

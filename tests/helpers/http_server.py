@@ -25,6 +25,7 @@ from typing import Any, Literal, TypeAlias
 
 import h11
 import trio
+from connectord.testing.ports import held_port
 
 Ending: TypeAlias = Literal["keep", "silent_close", "cut", "drop", "reset", "hang"]
 """How an exchange ends.
@@ -93,9 +94,8 @@ async def serve(handler: Handler, *, tls: bool | ssl.SSLContext = False) -> Asyn
 @asynccontextmanager
 async def refuse() -> AsyncGenerator[str, None]:
     """An address that refuses connections, and that nobody else gets while the context is open."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{held.getsockname()[1]}"
+    with held_port() as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @asynccontextmanager

@@ -67,7 +67,7 @@ class Response(httpx.Response):
         self._body = body
 
     async def aread(self) -> bytes:
-        if not (hasattr(self, "_content") or self.is_stream_consumed or self.is_closed):
+        if not (self.is_stream_consumed or self.is_closed):
             whole = None if "content-encoding" in self.headers else self._body.take_whole()
             if whole is not None:
                 self.is_stream_consumed = True

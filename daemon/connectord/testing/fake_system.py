@@ -26,7 +26,6 @@ With ``answer`` it plays another API than connectord's own. What goes wrong is s
 
 from __future__ import annotations
 
-import socket
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -40,6 +39,7 @@ import trio
 from connectord.network import SystemNetwork
 from connectord.testing.faults import Exchange, Fault
 from connectord.testing.messages import Answer, Request
+from connectord.testing.ports import held_port
 
 SUCCESS: dict[str, Any] = {"status": "success", "data": {"done_by": "fake"}}
 FAILURE: dict[str, Any] = {"status": "failure", "reason": "Vendor unknown", "data": {"checked": True}}
@@ -126,14 +126,11 @@ class FakeSystem:
     @asynccontextmanager
     async def refusing(self) -> AsyncIterator[None]:
         """Refuse connections, and cut those that there are, until the block ends."""
-        with socket.socket() as placeholder:
-            placeholder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            for listener in self._listeners:
-                await listener.aclose()
-            for stream in list(self._streams):
-                await trio.aclose_forcefully(stream)
-            # bound, but not listening: nobody else gets the port
-            placeholder.bind(("127.0.0.1", self.port))
+        for listener in self._listeners:
+            await listener.aclose()
+        for stream in list(self._streams):
+            await trio.aclose_forcefully(stream)
+        with held_port(self.port):
             yield
         await self._listen(self.port)
 

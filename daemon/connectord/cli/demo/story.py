@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ from connectord.cli.demo.screen import PlainScreen
 from connectord.errors import ControlError, RequestFailed
 from connectord.testing.daemon_process import DaemonProcess
 from connectord.testing.fake_system import FakeSystem
+from connectord.testing.ports import held_port
 
 OWNER = "anna@example.org"
 
@@ -21,7 +19,7 @@ OWNER = "anna@example.org"
 async def tell(directory: Path, screen: PlainScreen) -> None:
     """Play everything, and record with ``screen`` what came of it."""
     fake = FakeSystem(callback_delay_seconds=0.2)
-    with _held_port() as callback_port, _held_port() as closed_port:
+    with held_port() as callback_port, held_port() as closed_port:
         async with fake.serve():
             await _Story(DaemonProcess(directory), fake, screen, callback_port, closed_port).play()
 
@@ -284,12 +282,3 @@ class _Story:
         told = {notice["action"] for notice in self._fake.notices}
         ok = set(self._notified) <= told and not told & set(self._never_notified)
         self._screen.check("6", f"{OWNER} heard of rules 5 and 9, and of neither 3, 4 nor 20", ok=ok)
-
-
-@contextmanager
-def _held_port() -> Iterator[int]:
-    """A free port that nobody else gets until the block ends, whether the daemon listens there or nobody does."""
-    with socket.socket() as holder:
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        holder.bind(("127.0.0.1", 0))
-        yield holder.getsockname()[1]
