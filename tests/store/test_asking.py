@@ -10,7 +10,7 @@ from pathlib import Path
 import connectord_schema
 import pytest
 from connectord.lifecycle.action import Action, Reason, Resolution, State, changed_fields, replace
-from connectord.store import sqlite_writer
+from connectord.store import sqlite_due, sqlite_writer
 from connectord.store.base import NewAction, WriteSet
 from connectord.store.sqlite_connection import open_writer
 from connectord.store.sqlite_rows import update_of
@@ -97,14 +97,17 @@ def test_the_page_of_what_waits_tells_what_is_not_polled(store: SqliteWriter) ->
         ("_DUE_POLLS", "actions_poll (system=? AND next_poll_at>? AND next_poll_at<?)"),
         ("_NEXT_POLL", "actions_poll (system=? AND next_poll_at>?)"),
         ("_WAITING_PAGE", "actions_live (system=? AND state=? AND id>?)"),
-        ("_DUE_ACTIONS_BESIDES", "actions_due (system=? AND <expr>=? AND due_at<?)"),
-        ("_DUE_MANUALLY_BESIDES", "actions_due (system=? AND <expr>=? AND due_at<?)"),
-        ("_NEXT_DUE_BESIDES", "actions_due (system=? AND <expr>=?)"),
-        ("_NEXT_DUE_MANUALLY_BESIDES", "actions_due (system=? AND <expr>=?)"),
+        ("_DUE_BESIDES", "actions_due (system=? AND <expr>=? AND due_at<?)"),
+        ("_DUE_IDS", "actions_due (system=? AND <expr>=? AND due_at<?)"),
+        ("_DUE_IDS_BESIDES", "actions_due (system=? AND <expr>=? AND due_at<?)"),
+        ("_OF_IDS", "sqlite_autoindex_actions_1 (id=?)"),
+        ("_MANUALLY_BESIDES", "actions_due (system=? AND <expr>=? AND due_at<?)"),
+        ("_NEXT_BESIDES", "actions_due (system=? AND <expr>=?)"),
+        ("_NEXT_MANUALLY_BESIDES", "actions_due (system=? AND <expr>=?)"),
     ],
 )
 def test_each_question_goes_through_its_index_and_sorts_nothing(store: SqliteWriter, sql: str, index: str) -> None:
-    statement = getattr(sqlite_writer, sql)
+    statement = getattr(sqlite_writer if hasattr(sqlite_writer, sql) else sqlite_due, sql)
     values = (None,) * (len({*re.findall(r"\?[0-9]", statement)}) or statement.count("?"))
     plan = [row[3] for row in store._connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
     assert any(step.endswith(f" INDEX {index}") for step in plan), plan

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from connectord.lifecycle.action import Action, Resolution, State
-from connectord.store import sqlite_alike, sqlite_reader, sqlite_stories, sqlite_writer
+from connectord.store import sqlite_alike, sqlite_due, sqlite_reader, sqlite_stories, sqlite_writer
 from connectord.store.base import ChangeFilters, Filters, NewAction, WriteSet
 from connectord.store.sqlite_many import ROWS_AT_ONCE, RowStatement
 from connectord.store.sqlite_reader import SqliteReader
@@ -39,7 +39,7 @@ def stores(tmp_path: Path) -> Iterator[tuple[SqliteWriter, SqliteReader]]:
 
 @pytest.mark.parametrize("name", WRITER)
 def test_the_writer_asks_an_index(name: str, stores: tuple[SqliteWriter, SqliteReader]) -> None:
-    sql = getattr(sqlite_writer, name)
+    sql = getattr(sqlite_due if name in ("_DUE_POLLS", "_NEXT_POLL") else sqlite_writer, name)
     args = tuple("[]" for _ in range(sql.count("?")))
     plan = [row[3] for row in stores[0]._connection.execute(f"EXPLAIN QUERY PLAN {sql}", args)]
     assert plan[0].startswith(WRITER[name]), plan

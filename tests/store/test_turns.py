@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from connectord.lifecycle.action import Action
-from connectord.store import sqlite_writer
+from connectord.store import sqlite_due
 from connectord.store.base import NewAction, WriteSet
 from connectord.store.sqlite_writer import SqliteWriter
 
@@ -57,9 +57,9 @@ def test_each_has_its_turn(store: SqliteWriter) -> None:
     assert store.next_due_at("sys", ["r0", "r1"]) == NOW + 2
 
 
-@pytest.mark.parametrize("sql", ["_DUE_ACTIONS", "_DUE_MANUALLY", "NEXT_DUE", "_NEXT_DUE_MANUALLY"])
+@pytest.mark.parametrize("sql", ["_DUE", "_DUE_IDS", "_MANUALLY", "NEXT_DUE", "_NEXT_MANUALLY"])
 def test_each_question_is_a_step_into_the_partial_index(store: SqliteWriter, sql: str) -> None:
-    statement = getattr(sqlite_writer, sql)
+    statement = getattr(sqlite_due, sql)
     values = (None,) * len({*re.findall(r"\?[0-9]", statement)})
     plan = [row[3] for row in store._connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
     steps = [step for step in plan if step.startswith("SEARCH a ")]

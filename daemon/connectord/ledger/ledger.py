@@ -46,7 +46,9 @@ IDLE_TURNS = 3
 QUEUE_LIMIT = 4096
 STORE_FULL_PAUSE_SECONDS = 1.0
 
-_change_key = attrgetter("system", "event", "to_state")
+_CLOSED = State.CLOSED.value
+
+_change_key = attrgetter("system", "event", "from_state", "to_state")
 
 log = structlog.get_logger()
 
@@ -231,11 +233,6 @@ class Ledger:
         return outcomes, unit.consequences
 
     def _tell(self, told: Consequences) -> None:
-        for (system, before, after), count in told.moved.items():
-            if before is not None:
-                self.counts[system, before.value] -= count
-            if after is not State.CLOSED:
-                self.counts[system, after.value] += count
         for system, due_at in told.due.items():
             self.lane_alarm(system).set(due_at)
         self.deadline_alarm.set(told.deadline)
@@ -252,7 +249,12 @@ class Ledger:
             self.outbox_alarm.set(0)
         self.watchers.publish(told.history)
         measures = self.measures
-        measures.changes.update(map(_change_key, told.history))
+        for (system, event, before, after), count in Counter(map(_change_key, told.history)).items():
+            measures.changes[system, event, after] += count
+            if before is not None:
+                self.counts[system, before] -= count
+            if after != _CLOSED:
+                self.counts[system, after] += count
         for system, milliseconds in told.responded:
             measures.time(measures.response_seconds, system, milliseconds)
         for system, milliseconds in told.closed:

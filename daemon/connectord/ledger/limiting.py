@@ -62,7 +62,6 @@ def _write(unit: Unit, decision: Decision, actions: Sequence[AlikeAction], who: 
     # an earlier event of the batch may have loaded some of them
     unit.forget(ids)
     told = unit.consequences
-    told.note_move(system, row.state, row.to, len(ids))
     told.history += history
     told.outbox += len(outbox)
     told.closed += [(system, unit.now - action.submitted_at) for action in actions]

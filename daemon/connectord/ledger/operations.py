@@ -11,7 +11,7 @@ from connectord.errors import KeyConflict, NotFound, Refused
 from connectord.ledger.submission import Submission
 from connectord.ledger.unit import Unit
 from connectord.lifecycle import events as on
-from connectord.lifecycle.action import Action, State
+from connectord.lifecycle.action import ATTEMPTING, CLOSED, PENDING, Action, State
 from connectord.lifecycle.transitions import Transition
 from connectord.store.base import ConfigRecord, DeliveryReport, DueAction, OutboxItem
 
@@ -130,9 +130,9 @@ class Claim(msgspec.Struct, frozen=True):
         for due in self._due(unit):
             unit.keep(due.action)
             started = unit.apply(due.action.id, on.AttemptStarted(), "scheduler").action
-            if started.state is State.ATTEMPTING:
+            if started.state is ATTEMPTING:
                 attempts.append(ClaimedCall.of(due, started))
-            elif started.state is State.PENDING:
+            elif started.state is PENDING:
                 probes.append(ClaimedCall.of(due, started))
         unit.flush()
         unit.looked_for_due(self.system)
@@ -218,7 +218,7 @@ class Rerun(msgspec.Struct, frozen=True):
             if record is None:
                 raise NotFound(f"there is no action {action_id}")
             action, data = record.action, msgspec.json.decode(record.data)
-            if action.state is not State.CLOSED:
+            if action.state is not CLOSED:
                 raise Refused(action.state, f"action {action_id} is not closed; only a closed one can be run again")
             submissions.append(Submission(action.system, action.case_id, action.owner, data=data, rerun_of=action_id))
         return [unit.submit(submission, self.who) for submission in submissions]

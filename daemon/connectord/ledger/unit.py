@@ -15,7 +15,7 @@ from connectord.ledger.ids import IdSource
 from connectord.ledger.policies import PolicyBook
 from connectord.ledger.submission import Submission, payload_digest
 from connectord.lifecycle import effects as effect
-from connectord.lifecycle.action import Action, State
+from connectord.lifecycle.action import CLOSED, PENDING, Action, State
 from connectord.lifecycle.allocation import NOTHING_ASKED, NOTHING_NEEDED, Background, Needs, needs_of
 from connectord.lifecycle.events import Event, FailureReceived, SuccessReceived
 from connectord.lifecycle.steps import Moment, begin_polling, postpone_poll, shorten_wait
@@ -44,8 +44,6 @@ class Consequences:
 
     at: int = 0
     history: list[HistoryRow] = field(default_factory=list)
-    moved: dict[tuple[str, State | None, State], int] = field(default_factory=dict)
-    """How many actions of a system went from one state, None for new ones, to another one."""
     due: dict[str, int] = field(default_factory=dict)
     deadline: int | None = None
     outbox: int = 0
@@ -62,22 +60,15 @@ class Consequences:
     closed: list[tuple[str, int]] = field(default_factory=list)
     """(system, milliseconds) of every action that was closed: since its submission."""
 
-    def note_move(self, system: str, before: State | None, after: State, count: int = 1) -> None:
-        """So many actions of the system went from one state to the other."""
-        key = system, before, after
-        self.moved[key] = self.moved.get(key, 0) + count
-
     def note(self, writes: WriteSet) -> None:
-        """These are about to be written: who moves, what is due, and the next deadline."""
-        pairs: list[tuple[Action | None, Action]] = [*writes.updated.values()]
+        """These are about to be written: what is due, and the next deadline."""
+        written = [after for _, after in writes.updated.values()]
         if writes.inserted:
-            pairs += [(None, new.action) for new in writes.inserted]
-        for before, after in pairs:
-            state, deadline = after.state, after.deadline
-            if before is None or before.state is not state:
-                self.note_move(after.system, None if before is None else before.state, state)
-            if state is State.PENDING and after.due_at is not None:
-                self.due[after.system] = min(after.due_at, self.due.get(after.system, after.due_at))
+            written += [new.action for new in writes.inserted]
+        for action in written:
+            deadline = action.deadline
+            if action.state is PENDING and action.due_at is not None:
+                self.due[action.system] = min(action.due_at, self.due.get(action.system, action.due_at))
             elif deadline is not None and (self.deadline is None or deadline < self.deadline):
                 self.deadline = deadline
 
@@ -112,10 +103,12 @@ class Unit:
 
     def load(self, action_id: str) -> Action:
         """The action as this transaction sees it. Raises :class:`NotFound`."""
-        action = self._actions.get(action_id) or self.store.load_action(action_id)
+        action = self._actions.get(action_id)
         if action is None:
-            raise NotFound(f"there is no action {action_id}")
-        self._actions[action_id] = action
+            action = self.store.load_action(action_id)
+            if action is None:
+                raise NotFound(f"there is no action {action_id}")
+            self._actions[action_id] = action
         return action
 
     def load_ahead(self, action_ids: Collection[str]) -> None:
@@ -275,7 +268,7 @@ class Unit:
         if before.deadline is not None and isinstance(event, SuccessReceived | FailureReceived):
             # the deadline tells since when, by the timeout of today: a look for the attempt's end would cost a query
             self.consequences.responded.append((after.system, self.now - before.deadline + timeout_ms))
-        if after.state is State.CLOSED:
+        if after.state is CLOSED:
             self.consequences.closed.append((after.system, self.now - after.submitted_at))
 
     def _record(

@@ -25,6 +25,10 @@ class State(StrEnum):
     CLOSED = "closed"
 
 
+PENDING, ATTEMPTING, WAITING, TODO, IN_PROGRESS, CLOSED = State
+"""The states by themselves: Python 3.11 needs 0.2 us to find one by way of its class, and every event asks for five."""
+
+
 class Reason(StrEnum):
     """Why an action is To Do (rules 3 and 4)."""
 
@@ -37,6 +41,10 @@ class Resolution(StrEnum):
 
     DONE_SUCCESSFULLY = "done_successfully"
     NOT_DONE_SUCCESSFULLY = "not_done_successfully"
+
+
+DONE_SUCCESSFULLY, NOT_DONE_SUCCESSFULLY = Resolution
+"""As the states."""
 
 
 class Action(msgspec.Struct, frozen=True):

@@ -11,7 +11,20 @@ from typing import Any, TypeAlias
 import msgspec
 
 from connectord.lifecycle import events as on
-from connectord.lifecycle.action import Action, Reason, Resolution, State, replace
+from connectord.lifecycle.action import (
+    ATTEMPTING,
+    CLOSED,
+    DONE_SUCCESSFULLY,
+    IN_PROGRESS,
+    NOT_DONE_SUCCESSFULLY,
+    PENDING,
+    TODO,
+    WAITING,
+    Action,
+    Reason,
+    Resolution,
+    replace,
+)
 from connectord.lifecycle.allocation import NOTHING_ASKED, Background, allocate
 from connectord.lifecycle.effects import Effect, KeepLateResponse, MergeData, Notice, NotifyOwner, OpenAttempt
 from connectord.lifecycle.policy import DEFAULT_ASSIGNEE, Policy
@@ -105,7 +118,7 @@ def stay(action: Action, event: Any, moment: Moment) -> Result:
 
 def start_attempt(action: Action, event: on.AttemptStarted, moment: Moment) -> Result:
     number = action.attempts + 1
-    started = replace(action, state=State.ATTEMPTING, attempts=number, due_at=None, probe=False)
+    started = replace(action, state=ATTEMPTING, attempts=number, due_at=None, probe=False)
     return started, (OpenAttempt(number, action.manual),)
 
 
@@ -114,7 +127,7 @@ def await_response(action: Action, event: on.TakenBySystem | on.ProbeFoundTaken,
     poll = moment.policy.poll
     waiting = replace(
         action,
-        state=State.WAITING,
+        state=WAITING,
         deadline=deadline,
         reference=event.reference,
         next_poll_at=None if poll is None else next_poll_at(poll, 0, moment.draw, moment.now, deadline),
@@ -129,10 +142,10 @@ def await_response(action: Action, event: on.TakenBySystem | on.ProbeFoundTaken,
     return waiting, ()
 
 
-def _close(action: Action, resolution: Resolution, now: int, **changes: Any) -> Action:
+def _close(action: Action, resolution: Resolution, now: int) -> Action:
     return replace(
         action,
-        state=State.CLOSED,
+        state=CLOSED,
         resolution=resolution,
         closed_at=now,
         due_at=None,
@@ -141,32 +154,17 @@ def _close(action: Action, resolution: Resolution, now: int, **changes: Any) -> 
         deadline=None,
         probe=False,
         next_poll_at=None,
-        **changes,
     )
 
 
 def close_taken(action: Action, event: on.TakenBySystem | on.ProbeFoundTaken, moment: Moment) -> Result:
-    closed = _close(
-        action,
-        Resolution.DONE_SUCCESSFULLY,
-        moment.now,
-        reference=event.reference,
-        error_at=None,
-        error_message=None,
-    )
-    return closed, ()
+    closed = _close(action, DONE_SUCCESSFULLY, moment.now)
+    return replace(closed, reference=event.reference, error_at=None, error_message=None), ()
 
 
 def close_successful(action: Action, event: on.SuccessReceived, moment: Moment) -> Result:
-    closed = _close(
-        action,
-        Resolution.DONE_SUCCESSFULLY,
-        moment.now,
-        response_digest=event.digest,
-        error_at=None,
-        error_message=None,
-    )
-    return closed, _merge(event.data)
+    closed = _close(action, DONE_SUCCESSFULLY, moment.now)
+    return replace(closed, response_digest=event.digest, error_at=None, error_message=None), _merge(event.data)
 
 
 def _hand_to_people(
@@ -174,7 +172,7 @@ def _hand_to_people(
 ) -> Result:
     todo = replace(
         action,
-        state=State.TODO,
+        state=TODO,
         reason=reason,
         todo_at=moment.now,
         due_at=None,
@@ -208,7 +206,7 @@ def hand_over_timed_out(action: Action, event: on.DeadlinePassed, moment: Moment
 
 
 def close_timed_out(action: Action, event: on.DeadlinePassed, moment: Moment) -> Result:
-    return _close(action, Resolution.NOT_DONE_SUCCESSFULLY, moment.now, reason=Reason.TIMEOUT), ()
+    return replace(_close(action, NOT_DONE_SUCCESSFULLY, moment.now), reason=Reason.TIMEOUT), ()
 
 
 def _failed(action: Action, message: str, moment: Moment) -> Action:
@@ -240,12 +238,12 @@ def retry_later(action: Action, event: on.ConnectionFailed, moment: Moment) -> R
         due_at = moment.now + retry_delay_ms(moment.policy.retry, action.backoff_step, moment.draw)
         step = action.backoff_step + 1
     due_at = respect_retry_after(due_at, moment.now, event.retry_after_ms)
-    return replace(failed, state=State.PENDING, due_at=due_at, scheduled_at=due_at, backoff_step=step), ()
+    return replace(failed, state=PENDING, due_at=due_at, scheduled_at=due_at, backoff_step=step), ()
 
 
 def retry_at_once(action: Action, event: on.AttemptInterrupted, moment: Moment) -> Result:
     failed = _failed(action, event.message, moment)
-    return replace(failed, state=State.PENDING, due_at=moment.now, scheduled_at=moment.now), ()
+    return replace(failed, state=PENDING, due_at=moment.now, scheduled_at=moment.now), ()
 
 
 def probe_then_retry_later(action: Action, event: on.ConnectionFailed, moment: Moment) -> Result:
@@ -328,7 +326,7 @@ def shorten_wait(action: Action, moment: Moment) -> Action:
 
 
 def close_exhausted(action: Action, event: Any, moment: Moment) -> Result:
-    closed = _close(action, Resolution.NOT_DONE_SUCCESSFULLY, moment.now)
+    closed = _close(action, NOT_DONE_SUCCESSFULLY, moment.now)
     return closed, (NotifyOwner(Notice.ATTEMPTS_EXHAUSTED),)
 
 
@@ -366,26 +364,26 @@ def keep_late(action: Action, event: Any, moment: Moment) -> Result:
 
 
 def take(action: Action, event: on.Took, moment: Moment) -> Result:
-    return replace(action, state=State.IN_PROGRESS, user=event.user), ()
+    return replace(action, state=IN_PROGRESS, user=event.user), ()
 
 
 def release(action: Action, event: on.Released, moment: Moment) -> Result:
-    return replace(action, state=State.TODO, user=None, queue=action.queue or DEFAULT_ASSIGNEE.queue), ()
+    return replace(action, state=TODO, user=None, queue=action.queue or DEFAULT_ASSIGNEE.queue), ()
 
 
 def hand_on(action: Action, event: on.Assigned, moment: Moment) -> Result:
-    return replace(action, state=State.TODO, user=event.user, queue=event.queue or action.queue), ()
+    return replace(action, state=TODO, user=event.user, queue=event.queue or action.queue), ()
 
 
 def complete(action: Action, event: on.Completed, moment: Moment) -> Result:
     if event.successful:
-        return _close(action, Resolution.DONE_SUCCESSFULLY, moment.now), _merge(event.data)
-    closed = _close(action, Resolution.NOT_DONE_SUCCESSFULLY, moment.now)
+        return _close(action, DONE_SUCCESSFULLY, moment.now), _merge(event.data)
+    closed = _close(action, NOT_DONE_SUCCESSFULLY, moment.now)
     return closed, (*_merge(event.data), NotifyOwner(Notice.CLOSED_BY_HAND))
 
 
 def cancel(action: Action, event: on.Cancelled, moment: Moment) -> Result:
-    closed = _close(action, Resolution.NOT_DONE_SUCCESSFULLY, moment.now)
+    closed = _close(action, NOT_DONE_SUCCESSFULLY, moment.now)
     return closed, (NotifyOwner(Notice.CLOSED_BY_HAND),)
 
 

@@ -225,7 +225,7 @@ def decide(action: Action, event: on.Event, moment: Moment) -> Transition:
     for row in _ROWS.get((action.state, kind), ()):
         if row.when is None or row.when(action, event, moment):
             after, effects = row.then(action, event, moment)
-            return Transition(after, row, (*_end_of_attempt(event), *effects))
+            return Transition(after, row, (*_end_of_attempt(event), *effects) if kind in _ENDS else effects)
     raise Refused(action.state, refusal(action.state, kind, action.user))
 
 
@@ -249,8 +249,7 @@ _ENDS: dict[type[on.Event], tuple[AttemptOutcome, Callable[[Any], str | None]]] 
 
 def _end_of_attempt(event: Any) -> tuple[Effect, ...]:
     # An attempt's own end is always written down, also where it no longer decides anything (rule 15).
-    end = _ENDS.get(type(event))
-    if end is None or event.attempt is None:
+    if event.attempt is None:
         return ()
-    outcome, words = end
+    outcome, words = _ENDS[type(event)]
     return (EndAttempt(event.attempt, outcome, words(event)),)

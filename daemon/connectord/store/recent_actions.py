@@ -1,15 +1,22 @@
-"""The actions that were changed last, as the store has them."""
+"""The actions that were written or claimed last, as the store has them."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
-from connectord.lifecycle.action import Action, State
+from connectord.lifecycle.action import CLOSED, Action
+from connectord.store.base import DueAction, NewAction
 
 MOST_ACTIONS = 4096
 """So many are kept, which takes a few MiB: what is under way, and what its systems answer within seconds. Where there
 are more, those go that were kept first."""
+
+MOST_NEW = 1024
+"""So many that were never claimed are kept besides: where more wait for it, what is claimed next is none of them."""
+
+LONGEST_DATA = 1024
+"""Custom data is kept with an action up to so many characters."""
 
 
 class RecentActions:
@@ -18,38 +25,94 @@ class RecentActions:
     True as long as only the writer changes actions, and everything that it writes, removes or takes back is told here.
     """
 
-    def __init__(self, most: int = MOST_ACTIONS) -> None:
+    def __init__(self, most: int = MOST_ACTIONS, most_new: int = MOST_NEW) -> None:
         self._most = most
+        self._most_new = most_new
         self._actions: OrderedDict[str, Action] = OrderedDict()
+        self._new: dict[str, Action] = {}
+        self._data: dict[str, str] = {}
+        self._backlog = False
+
+    @property
+    def has_new(self) -> bool:
+        """Whether there are some that were never claimed."""
+        return bool(self._new)
 
     def get(self, action_id: str) -> Action | None:
         """The action as it was written last, if it is still kept."""
-        return self._actions.get(action_id)
+        return self._actions.get(action_id) or self._new.get(action_id)
 
     def find(self, action_ids: Collection[str]) -> tuple[list[Action], list[str]]:
         """As :meth:`get`, of many: those that are kept, and the ids of the others."""
-        kept = self._actions
+        kept, new = self._actions, self._new
         found = [kept[action_id] for action_id in action_ids if action_id in kept]
         if len(found) == len(action_ids):
             return found, []
-        return found, [action_id for action_id in action_ids if action_id not in kept]
+        others = [action_id for action_id in action_ids if action_id not in kept]
+        if new:
+            found += [new[action_id] for action_id in others if action_id in new]
+            others = [action_id for action_id in others if action_id not in new]
+        return found, others
+
+    def data(self, action_id: str) -> str | None:
+        """The action's custom data, as JSON text, if it is kept."""
+        return self._data.get(action_id)
 
     def keep(self, actions: Iterable[Action]) -> None:
-        """These were written. What is closed is let go: it hardly ever changes again."""
-        kept = self._actions
+        """These were changed. What is closed is let go: it hardly ever changes again."""
+        kept, new = self._actions, self._new
         for action in actions:
-            if action.state is State.CLOSED:
+            new.pop(action.id, None)
+            if action.state is CLOSED:
                 kept.pop(action.id, None)
+                self._data.pop(action.id, None)
             else:
                 kept[action.id] = action
         while len(kept) > self._most:
-            kept.popitem(last=False)
+            self._data.pop(kept.popitem(last=False)[0], None)
+
+    def keep_data(self, data: Mapping[str, str]) -> None:
+        """This is the custom data of these actions now."""
+        for action_id, text in data.items():
+            if len(text) <= LONGEST_DATA and (action_id in self._actions or action_id in self._new):
+                self._data[action_id] = text
+            else:
+                self._data.pop(action_id, None)
+
+    def keep_new(self, inserted: Collection[NewAction]) -> None:
+        """These were inserted; what is due at once will be claimed within seconds, unless many wait for it."""
+        if self._backlog:
+            return
+        if len(self._new) + len(inserted) > self._most_new:
+            self.forget(list(self._new))
+            self._backlog = True
+            return
+        for each in inserted:
+            action = each.action
+            if action.due_at == action.submitted_at:
+                self._new[action.id] = action
+                if len(each.data) <= LONGEST_DATA:
+                    self._data[action.id] = each.data
+
+    def keep_claimed(self, claimed: Collection[DueAction], limit: int) -> None:
+        """These were read, of up to ``limit`` that are due. They are about to change, and to be answered."""
+        if len(claimed) < limit:
+            self._backlog = False
+        for each in claimed:
+            self._actions[each.action.id] = each.action
+            self._new.pop(each.action.id, None)
+            if len(each.data) <= LONGEST_DATA:
+                self._data[each.action.id] = each.data
+        self.keep(())
 
     def forget(self, action_ids: Iterable[str]) -> None:
         """These were removed, or changed by a statement that says nothing of each."""
         for action_id in action_ids:
             self._actions.pop(action_id, None)
+            self._new.pop(action_id, None)
+            self._data.pop(action_id, None)
 
     def forget_all(self) -> None:
         """Something was taken back."""
-        self._actions.clear()
+        for kept in (self._actions, self._new, self._data):
+            kept.clear()

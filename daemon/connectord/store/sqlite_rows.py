@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
+
+import msgspec
 
 from connectord.lifecycle.action import FIELDS, Action, Reason, Resolution, State, changed_fields
 from connectord.store.base import OutboxRecord, OutboxRow
@@ -109,6 +111,11 @@ def update_of(
     """
     getters = (_STATE if name == "state" else name for name in columns)
     return updating("actions", (*columns, *(DATA_COLUMNS if with_data else ())), ["id"]), attrgetter(*getters, "id")
+
+
+def id_list(ids: Collection[str]) -> str:
+    """The ids as one value of a statement, for ``IN (SELECT value FROM json_each(?))``."""
+    return msgspec.json.encode(list(ids)).decode()
 
 
 def outbox_record(row: Sequence[Any]) -> OutboxRecord:

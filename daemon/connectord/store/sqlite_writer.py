@@ -31,22 +31,18 @@ from connectord.store.base import (
 from connectord.store.recent_actions import RecentActions
 from connectord.store.sqlite_alike import change_alike, over_limit
 from connectord.store.sqlite_connection import open_writer, translate_errors
+from connectord.store.sqlite_due import due_actions, due_manually, due_polls, next_due_at, next_poll_at
 from connectord.store.sqlite_many import inserting, updating
 from connectord.store.sqlite_pages import LIVE_STATES, LIVE_SYSTEMS, live_page
 from connectord.store.sqlite_pruning import prune
 from connectord.store.sqlite_rows import (
     ACTION_WIDTH,
     DATA_COLUMNS,
-    FIRST_TURN,
-    MANUAL_TURN,
-    NEXT_DUE,
-    RETRY_TURN,
     SELECT_ACTION,
     SELECT_CONFIG,
     action_from,
-    in_turn,
+    id_list,
     insert_of,
-    next_due,
     said_columns,
     update_of,
 )
@@ -58,49 +54,6 @@ _LOAD_ACTION = f"SELECT {SELECT_ACTION} FROM actions a WHERE a.id = ?"  # noqa: 
 _LOAD_ACTIONS = f"SELECT {SELECT_ACTION} FROM actions a WHERE a.id IN (SELECT value FROM json_each(?))"  # noqa: S608
 _LOAD_RECORD = f"SELECT {SELECT_ACTION}, a.key, a.rerun_of, a.data, a.response_data FROM actions a WHERE a.id = ?"  # noqa: S608
 
-# Without INDEXED BY and without ANALYZE, SQLite may take another index and sort: seconds at millions of rows.
-_DUE_COLUMNS = f"{SELECT_ACTION}, coalesce(c.owner, a.owner), a.data, coalesce(c.data, '{{}}')"
-_BESIDES = "NOT IN (SELECT value FROM json_each(?))"
-_BESIDES_THOSE = "AND a.id NOT IN (SELECT value FROM json_each(?5)) "
-
-
-def _due_in(turn: int, limit: str, besides: str) -> str:
-    return (
-        f"SELECT * FROM (SELECT {_DUE_COLUMNS} FROM actions a INDEXED BY actions_due "  # noqa: S608
-        f"LEFT JOIN cases c ON c.id = a.case_id WHERE a.state = 'pending' AND a.system = ?1 AND {in_turn(turn)} "
-        f"AND a.due_at <= ?2 {besides}ORDER BY a.due_at LIMIT {limit})"
-    )
-
-
-def _due_actions(besides: str = "") -> str:
-    # SQLite takes one after the other and stops at the last limit: what is not needed costs a step into the index
-    turns = (
-        _due_in(MANUAL_TURN, "?3", besides),
-        _due_in(RETRY_TURN, "?4", besides),
-        _due_in(FIRST_TURN, "?3", besides),
-        _due_in(RETRY_TURN, "?3 OFFSET ?4", besides),
-    )
-    return f"{' UNION ALL '.join(turns)} LIMIT ?3"
-
-
-_DUE_ACTIONS = _due_actions()
-_DUE_ACTIONS_BESIDES = _due_actions(_BESIDES_THOSE)
-_DUE_MANUALLY = _due_in(MANUAL_TURN, "?3", "")
-_DUE_MANUALLY_BESIDES = _due_in(MANUAL_TURN, "?3", _BESIDES_THOSE.replace("?5", "?4"))
-_BESIDES_SECOND = _BESIDES_THOSE.replace("?5", "?2")
-_NEXT_DUE_BESIDES = next_due(MANUAL_TURN, FIRST_TURN, RETRY_TURN, besides=_BESIDES_SECOND)
-_NEXT_DUE_MANUALLY = next_due(MANUAL_TURN)
-_NEXT_DUE_MANUALLY_BESIDES = next_due(MANUAL_TURN, besides=_BESIDES_SECOND)
-_DUE_POLLS = (
-    f"SELECT {_DUE_COLUMNS} FROM actions a INDEXED BY actions_poll LEFT JOIN cases c ON c.id = a.case_id "  # noqa: S608
-    "WHERE a.next_poll_at IS NOT NULL AND a.system = ? AND a.next_poll_at <= ? AND a.deadline > ? "
-    f"AND a.id {_BESIDES} ORDER BY a.next_poll_at LIMIT ?"
-)
-_NEXT_POLL = (
-    "SELECT next_poll_at FROM actions INDEXED BY actions_poll "  # noqa: S608
-    "WHERE next_poll_at IS NOT NULL AND system = ? "
-    f"AND deadline > ? AND id {_BESIDES} ORDER BY next_poll_at LIMIT 1"
-)
 _WAITING_PAGE = (
     "SELECT id, next_poll_at IS NULL FROM actions INDEXED BY actions_live "
     "WHERE system = ? AND state = 'waiting' AND state <> 'closed' AND id > ? ORDER BY id LIMIT ?"
@@ -249,6 +202,7 @@ class SqliteWriter:
                     (*row, new.key, new.payload_digest, new.rerun_of) for row, new in zip(rows, actions, strict=True)
                 ]
             statement.run(self._connection, rows)
+        self._recent.keep_new(inserted)
 
     def _update(self, updates: Collection[tuple[Action, Action]], merged: dict[str, tuple[str, str]]) -> None:
         """Write what changed, with the data that is ``merged`` in the same rows."""
@@ -268,11 +222,17 @@ class SqliteWriter:
 
     def _merged(self, merges: Sequence[DataMerge], texts: Sequence[str]) -> dict[str, tuple[str, str]]:
         """For each action its data with what is merged into it, and what its last response carried."""
-        actions = self._data_of("actions", {merge.action_id for merge in merges})
+        ids = {merge.action_id for merge in merges}
+        kept = {action_id: text for action_id in ids if (text := self._recent.data(action_id)) is not None}
+        actions = self._data_of("actions", ids - kept.keys())
+        for action_id, text in kept.items():
+            actions[action_id] = msgspec.json.decode(text)
         for merge in merges:
             actions[merge.action_id].update(merge.data)
+        merged = {action_id: _encode(data) for action_id, data in actions.items()}
+        self._recent.keep_data(merged)
         answers = {merge.action_id: text for merge, text in zip(merges, texts, strict=True)}
-        return {action_id: (_encode(data), answers[action_id]) for action_id, data in actions.items()}
+        return {action_id: (text, answers[action_id]) for action_id, text in merged.items()}
 
     def _record_merges(self, merges: Sequence[DataMerge], texts: Sequence[str]) -> None:
         connection = self._connection
@@ -292,7 +252,7 @@ class SqliteWriter:
         if not ids:
             return {}
         question = f"SELECT id, data FROM {table} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
-        return {row[0]: msgspec.json.decode(row[1]) for row in self._connection.execute(question, (_id_list(ids),))}
+        return {row[0]: msgspec.json.decode(row[1]) for row in self._connection.execute(question, (id_list(ids),))}
 
     # -- what the ledger asks within a transaction
 
@@ -306,7 +266,7 @@ class SqliteWriter:
     def load_actions(self, action_ids: Collection[str]) -> Sequence[Action]:
         found, others = self._recent.find(action_ids)
         if others:
-            found += map(action_from, self._all(_LOAD_ACTIONS, _id_list(others)))
+            found += map(action_from, self._all(_LOAD_ACTIONS, id_list(others)))
         return found
 
     def load_record(self, action_id: str) -> ActionRecord | None:
@@ -320,31 +280,24 @@ class SqliteWriter:
     def due_actions(
         self, system: str, now: int, limit: int, besides: Collection[str] = (), *, retries: int = 0
     ) -> Sequence[DueAction]:
-        if besides:
-            rows = self._all(_DUE_ACTIONS_BESIDES, system, now, limit, retries, _id_list(besides))
-        else:
-            rows = self._all(_DUE_ACTIONS, system, now, limit, retries)
-        return [DueAction(action_from(row), *row[ACTION_WIDTH:]) for row in rows]
+        with translate_errors():
+            return due_actions(self._connection, self._recent, system, now, limit, besides, retries)
 
     def due_manually(self, system: str, now: int, limit: int, besides: Collection[str] = ()) -> Sequence[DueAction]:
-        if besides:
-            rows = self._all(_DUE_MANUALLY_BESIDES, system, now, limit, _id_list(besides))
-        else:
-            rows = self._all(_DUE_MANUALLY, system, now, limit)
-        return [DueAction(action_from(row), *row[ACTION_WIDTH:]) for row in rows]
+        with translate_errors():
+            return due_manually(self._connection, system, now, limit, besides)
 
     def next_due_at(self, system: str, besides: Collection[str] = (), *, manual_only: bool = False) -> int | None:
-        if besides:
-            question = _NEXT_DUE_MANUALLY_BESIDES if manual_only else _NEXT_DUE_BESIDES
-            return self._value(question, system, _id_list(besides))
-        return self._value(_NEXT_DUE_MANUALLY if manual_only else NEXT_DUE, system)
+        with translate_errors():
+            return next_due_at(self._connection, system, besides, manual_only)
 
     def due_polls(self, system: str, now: int, limit: int, besides: Collection[str]) -> Sequence[DueAction]:
-        rows = self._all(_DUE_POLLS, system, now, now, _id_list(besides), limit)
-        return [DueAction(action_from(row), *row[ACTION_WIDTH:]) for row in rows]
+        with translate_errors():
+            return due_polls(self._connection, system, now, limit, besides)
 
     def next_poll_at(self, system: str, now: int, besides: Collection[str]) -> int | None:
-        return self._value(_NEXT_POLL, system, now, _id_list(besides))
+        with translate_errors():
+            return next_poll_at(self._connection, system, now, besides)
 
     def waiting_page(self, system: str, after: str, limit: int) -> Sequence[tuple[str, bool]]:
         return [(row[0], bool(row[1])) for row in self._all(_WAITING_PAGE, system, after, limit)]
@@ -515,10 +468,6 @@ class SqliteWriter:
     def _value(self, sql: str, *args: Any) -> int | None:
         row = self._one(sql, *args)
         return None if row is None else row[0]
-
-
-def _id_list(ids: Collection[str]) -> str:
-    return msgspec.json.encode(list(ids)).decode()
 
 
 def _encode(data: dict[str, Any]) -> str:
