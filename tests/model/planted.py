@@ -76,7 +76,7 @@ BUGS = {
         "due_at=moment.now, scheduled_at=moment.now), ()",
         "due_at=moment.now + 1000, scheduled_at=moment.now), ()",
     ),
-    "released-keeps-its-user": Bug("steps.py", "state=State.TODO, user=None, queue", "state=State.TODO, queue"),
+    "released-keeps-its-user": Bug("steps.py", "state=TODO, user=None, queue", "state=TODO, queue"),
     "waiting-can-be-retried": Bug(
         "transitions.py",
         "    Row(W, on.Cancelled, ",

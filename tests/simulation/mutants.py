@@ -427,7 +427,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _mutant(
         "a rerun of what is not closed",
-        (f"{OPERATIONS}:Rerun.perform", "if action.state is not State.CLOSED:", "if False:"),
+        (f"{OPERATIONS}:Rerun.perform", "if action.state is not CLOSED:", "if False:"),
         ("connectord.control.methods.reruns:RerunMethods._named", "if state != State.CLOSED:", "if False:"),
         seed=78,
     ),
