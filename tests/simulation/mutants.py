@@ -219,9 +219,9 @@ MUTANTS: tuple[Mutant, ...] = (
     _mutant(
         "an attempt ends twice",
         (
-            f"{WRITER}:SqliteWriter._write",
-            "_END_ATTEMPTS.run(",
-            'updating("attempts", ["ended_at", "outcome", "message"], ["action_id", "number"]).run(',
+            "connectord.store.sqlite_changes:writes_of",
+            "writes.append((_END_ATTEMPTS, ended))",
+            'writes.append((updating("attempts", ["ended_at", "outcome", "message"], ["action_id", "number"]), ended))',
         ),
         seed=7,
     ),

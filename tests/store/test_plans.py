@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from connectord.lifecycle.action import Action, Resolution, State
-from connectord.store import sqlite_alike, sqlite_due, sqlite_reader, sqlite_stories, sqlite_writer
+from connectord.store import sqlite_alike, sqlite_changes, sqlite_due, sqlite_reader, sqlite_stories, sqlite_writer
 from connectord.store.base import ChangeFilters, Filters, NewAction, WriteSet
 from connectord.store.sqlite_many import ROWS_AT_ONCE, RowStatement
 from connectord.store.sqlite_reader import SqliteReader
@@ -51,9 +51,9 @@ def test_the_writer_asks_an_index(name: str, stores: tuple[SqliteWriter, SqliteR
     ("statement", "seeks"),
     [
         (update_of(("state", "due_at"))[0], "SEARCH actions USING COVERING INDEX sqlite_autoindex_actions_1 (id=?)"),
-        (sqlite_writer._END_ATTEMPTS, "SEARCH attempts USING PRIMARY KEY (action_id=? AND number=?)"),
-        (sqlite_writer._SET_DATA, "SEARCH actions USING COVERING INDEX sqlite_autoindex_actions_1 (id=?)"),
-        (sqlite_writer._SET_CASE_DATA, "SEARCH cases USING COVERING INDEX sqlite_autoindex_cases_1 (id=?)"),
+        (sqlite_changes._END_ATTEMPTS, "SEARCH attempts USING PRIMARY KEY (action_id=? AND number=?)"),
+        (sqlite_changes._SET_DATA, "SEARCH actions USING COVERING INDEX sqlite_autoindex_actions_1 (id=?)"),
+        (sqlite_changes._SET_CASE_DATA, "SEARCH cases USING COVERING INDEX sqlite_autoindex_cases_1 (id=?)"),
     ],
 )
 def test_many_rows_are_changed_by_a_step_into_the_key_for_each(

@@ -35,6 +35,19 @@ class RowStatement:
                 begin += count
 
 
+class SingleStatement:
+    """A statement that cannot be of many rows, for each of them depends on the one before."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def run(self, connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> None:
+        """Write the rows in their order."""
+        connection.executemany(self.text, rows)
+
+
 def inserting(table: str, columns: Sequence[str], conflict: str = "") -> RowStatement:
     """Inserts rows of these columns; ``conflict`` is what comes after the values."""
     head = f"INSERT INTO {table} ({', '.join(columns)}) VALUES "  # noqa: S608

@@ -9,18 +9,16 @@ from typing import Any
 
 import msgspec
 
-from connectord.lifecycle.action import Action, changed_fields
+from connectord.lifecycle.action import Action
 from connectord.lifecycle.alike import AlikeAction
 from connectord.store.base import (
     ActionRecord,
     AlikeChange,
     CaseContext,
     ConfigRecord,
-    DataMerge,
     DeliveryReport,
     DueAction,
     KeyHolder,
-    NewAction,
     OutboxItem,
     OutboxRow,
     Prunable,
@@ -30,25 +28,18 @@ from connectord.store.base import (
 )
 from connectord.store.recent_actions import RecentActions
 from connectord.store.sqlite_alike import change_alike, over_limit
+from connectord.store.sqlite_changes import MergedData, merge_data, writes_of
 from connectord.store.sqlite_connection import open_writer, translate_errors
 from connectord.store.sqlite_due import due_actions, due_manually, due_polls, next_due_at, next_poll_at
-from connectord.store.sqlite_many import inserting, updating
 from connectord.store.sqlite_pages import LIVE_STATES, LIVE_SYSTEMS, live_page
 from connectord.store.sqlite_pruning import prune
 from connectord.store.sqlite_rows import (
     ACTION_WIDTH,
-    DATA_COLUMNS,
     SELECT_ACTION,
     SELECT_CONFIG,
     action_from,
     id_list,
-    insert_of,
-    said_columns,
-    update_of,
 )
-
-LATE_RESPONSES_KEPT = 100
-"""A system that answers without end may not fill the disk: further late responses of an action are dropped."""
 
 _LOAD_ACTION = f"SELECT {SELECT_ACTION} FROM actions a WHERE a.id = ?"  # noqa: S608
 _LOAD_ACTIONS = f"SELECT {SELECT_ACTION} FROM actions a WHERE a.id IN (SELECT value FROM json_each(?))"  # noqa: S608
@@ -64,37 +55,9 @@ _OVERDUE = (
 )
 _NEXT_DEADLINE = "SELECT min(deadline) FROM actions INDEXED BY actions_deadline WHERE state = 'waiting'"
 _OPEN_ATTEMPTS = "SELECT action_id, number FROM attempts INDEXED BY attempts_open WHERE ended_at IS NULL LIMIT ?"
-_UPSERT_CASES = inserting(
-    "cases",
-    ["id", "owner", "created_at", "updated_at"],
-    "ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, updated_at = excluded.updated_at "
-    "WHERE excluded.owner IS NOT NULL",
-)
-_HISTORY_COLUMNS = [
-    *("seq", "action_id", "at", "from_state", "to_state", "event", "rules", "why", "who", "note", "config_version")
-]
-_INSERT_HISTORY = inserting("history", _HISTORY_COLUMNS)
-_INSERT_ATTEMPTS = inserting("attempts", ["action_id", "number", "manual", "started_at"])
-_END_ATTEMPTS = updating("attempts", ["ended_at", "outcome", "message"], ["action_id", "number"], "ended_at IS NULL")
-_INSERT_MERGES = inserting("merges", ["seq", "data", "case_id"])
-_SET_DATA = updating("actions", DATA_COLUMNS, ["id"])
-_SET_CASE_DATA = updating("cases", ["data", "updated_at"], ["id"])
-_INSERT_LATE = (
-    "INSERT INTO late_responses (action_id, digest, at, status, reason, data) SELECT ?, ?, ?, ?, ?, ? "  # noqa: S608
-    f"WHERE (SELECT count(*) FROM late_responses WHERE action_id = ?) < {LATE_RESPONSES_KEPT} ON CONFLICT DO NOTHING"
-)
-_INSERT_OUTBOX = (
-    # a number that was given out is not given out again, though what had it is gone: receivers go by it
-    "INSERT INTO outbox (seq, action_id, case_id, owner, notice, at, text, next_try_at) "
-    "SELECT 1 + max(coalesce((SELECT max(seq) FROM outbox), 0), outbox_through), ?, ?, ?, ?, ?, ?, ? FROM retention"
-)
 _CASE_CONTEXT = (
     "SELECT coalesce(c.owner, a.owner), a.data, coalesce(c.data, '{}') "
     "FROM actions a LEFT JOIN cases c ON c.id = a.case_id WHERE a.id = ?"
-)
-_UPSERT_TURN = (
-    "INSERT INTO group_turns (group_name, member) VALUES (?, ?) ON CONFLICT (group_name) DO UPDATE "
-    "SET member = excluded.member"
 )
 _WAS_RERUN = "SELECT 1 FROM actions INDEXED BY actions_rerun WHERE rerun_of = ? LIMIT 1"
 _SETTLE_OUTBOX = (
@@ -146,107 +109,30 @@ class SqliteWriter:
             self._write(changes)
 
     def _write(self, changes: WriteSet) -> None:
-        connection = self._connection
-        if changes.cases:
-            _UPSERT_CASES.run(connection, [(case.case_id, case.owner, case.at, case.at) for case in changes.cases])
-        if changes.inserted:
-            self._insert(changes.inserted)
-        texts = [_encode(merge.data) for merge in changes.merges]
-        merged = self._merged(changes.merges, texts) if texts else {}
-        if changes.updated or merged:
-            self._update(changes.updated.values(), merged)
-        if changes.attempts:
-            # a flag as a number: of a bool sqlite3 asks as it does of None
-            _INSERT_ATTEMPTS.run(
-                connection, [(row.action_id, row.number, int(row.manual), row.started_at) for row in changes.attempts]
-            )
-        if changes.attempt_ends:
-            _END_ATTEMPTS.run(
-                connection,
-                [(row.ended_at, row.outcome, row.message, row.action_id, row.number) for row in changes.attempt_ends],
-            )
-        if changes.late_responses:
-            connection.executemany(
-                _INSERT_LATE,
-                [
-                    (row.action_id, row.digest, row.at, row.status, row.reason, row.data, row.action_id)
-                    for row in changes.late_responses
-                ],
-            )
-        if changes.history:
-            _INSERT_HISTORY.run(connection, [row[: len(_HISTORY_COLUMNS)] for row in changes.history])
-        if texts:
-            self._record_merges(changes.merges, texts)
-        if changes.outbox:
-            connection.executemany(
-                _INSERT_OUTBOX,
-                [
-                    (row.action_id, row.case_id, row.owner, row.notice, row.at, row.text, row.at)
-                    for row in changes.outbox
-                ],
-            )
-
-        if changes.turns:
-            connection.executemany(_UPSERT_TURN, list(changes.turns.items()))
-
-    def _insert(self, inserted: Sequence[NewAction]) -> None:
-        alike: dict[tuple[tuple[str, ...], bool], list[NewAction]] = {}
-        for new in inserted:
-            with_origin = new.key is not None or new.rerun_of is not None
-            alike.setdefault((said_columns(new.action), with_origin), []).append(new)
-        for (columns, with_origin), actions in alike.items():
-            statement, values = insert_of(columns, with_origin=with_origin)
-            rows = [(*values(new.action), new.data) for new in actions]
-            if with_origin:
-                rows = [
-                    (*row, new.key, new.payload_digest, new.rerun_of) for row, new in zip(rows, actions, strict=True)
-                ]
+        merged = self._merge(changes) if changes.merges else MergedData()
+        for statement, rows in writes_of(changes, merged):
             statement.run(self._connection, rows)
-        self._recent.keep_new(inserted)
+        recent = self._recent
+        if changes.inserted:
+            recent.keep_new(changes.inserted)
+        if merged.actions:
+            recent.keep_data(merged.actions)
+        recent.keep([after for _, after in changes.updated.values()])
 
-    def _update(self, updates: Collection[tuple[Action, Action]], merged: dict[str, tuple[str, str]]) -> None:
-        """Write what changed, with the data that is ``merged`` in the same rows."""
-        alike: dict[tuple[tuple[str, ...], bool], list[Action]] = {}
-        for before, after in updates:
-            alike.setdefault((changed_fields(before, after), after.id in merged), []).append(after)
-        for (columns, with_data), actions in alike.items():
-            if columns:
-                statement, values = update_of(columns, with_data=with_data)
-                rows = list(map(values, actions))
-                if with_data:
-                    rows = [(*row[:-1], *merged.pop(row[-1]), row[-1]) for row in rows]
-                statement.run(self._connection, rows)
-            self._recent.keep(actions)
-        if merged:
-            _SET_DATA.run(self._connection, [(*texts, action_id) for action_id, texts in merged.items()])
-
-    def _merged(self, merges: Sequence[DataMerge], texts: Sequence[str]) -> dict[str, tuple[str, str]]:
-        """For each action its data with what is merged into it, and what its last response carried."""
+    def _merge(self, changes: WriteSet) -> MergedData:
+        merges, recent = changes.merges, self._recent
         ids = {merge.action_id for merge in merges}
-        kept = {action_id: text for action_id in ids if (text := self._recent.data(action_id)) is not None}
+        kept = {action_id: text for action_id in ids if (text := recent.data(action_id)) is not None}
+        if len(kept) < len(ids):
+            kept.update((new.action.id, new.data) for new in changes.inserted if new.action.id in ids)
         actions = self._data_of("actions", ids - kept.keys())
         for action_id, text in kept.items():
             actions[action_id] = msgspec.json.decode(text)
-        for merge in merges:
-            actions[merge.action_id].update(merge.data)
-        merged = {action_id: _encode(data) for action_id, data in actions.items()}
-        self._recent.keep_data(merged)
-        answers = {merge.action_id: text for merge, text in zip(merges, texts, strict=True)}
-        return {action_id: (text, answers[action_id]) for action_id, text in merged.items()}
-
-    def _record_merges(self, merges: Sequence[DataMerge], texts: Sequence[str]) -> None:
-        connection = self._connection
-        rows = [(merge.seq, text, merge.case_id) for merge, text in zip(merges, texts, strict=True)]
-        _INSERT_MERGES.run(connection, rows)
-        cases = self._data_of("cases", {merge.case_id for merge in merges if merge.case_id is not None})
-        changed_at: dict[str, int] = {}
-        for merge in merges:
-            if merge.case_id is not None:
-                cases[merge.case_id].update(merge.data)
-                changed_at[merge.case_id] = merge.at
-        _SET_CASE_DATA.run(
-            connection, [(_encode(data), changed_at[case_id], case_id) for case_id, data in cases.items()]
-        )
+        in_cases = {merge.case_id for merge in merges if merge.case_id is not None}
+        cases = self._data_of("cases", in_cases)
+        for case_id in in_cases - cases.keys():
+            cases[case_id] = {}  # it is about to be made
+        return merge_data(merges, actions, cases)
 
     def _data_of(self, table: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
         if not ids:
@@ -468,7 +354,3 @@ class SqliteWriter:
     def _value(self, sql: str, *args: Any) -> int | None:
         row = self._one(sql, *args)
         return None if row is None else row[0]
-
-
-def _encode(data: dict[str, Any]) -> str:
-    return msgspec.json.encode(data).decode()
