@@ -173,8 +173,7 @@ class DataMerge(msgspec.Struct, frozen=True):
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
+class OutboxRow(msgspec.Struct, frozen=True):
     """A notification to be delivered to a case owner (rules 5 and 9)."""
 
     action_id: str

@@ -10,6 +10,7 @@ import msgspec
 from connectord.lifecycle.action import FIELDS
 from connectord.lifecycle.alike import AlikeAction
 from connectord.store.base import AlikeChange
+from connectord.store.sqlite_many import inserting
 
 _OVER_LIMIT = (
     "SELECT a.id, a.system, a.case_id, coalesce(c.owner, a.owner), a.submitted_at, a.attempts, a.manual, a.probe, "
@@ -22,13 +23,7 @@ _INSERT_HISTORY = (
     "SELECT ? + key, value, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM json_each(?)"
 )
 _LAST_NOTICE = "SELECT max(coalesce((SELECT max(seq) FROM outbox), 0), outbox_through) FROM retention"
-# executemany would give the interpreter's lock away at every row, and the event loop takes it
-_INSERT_OUTBOX = (
-    "INSERT INTO outbox (seq, action_id, case_id, owner, notice, at, text, next_try_at) "
-    "SELECT ? + key, json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'), "
-    "json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'), "
-    "json_extract(value, '$[4]') FROM json_each(?)"
-)
+_INSERT_OUTBOX = inserting("outbox", ["seq", "action_id", "case_id", "owner", "notice", "at", "text", "next_try_at"])
 
 
 def over_limit(connection: sqlite3.Connection, system: str, attempts: int, limit: int) -> list[AlikeAction]:
@@ -58,8 +53,11 @@ def change_alike(connection: sqlite3.Connection, change: AlikeChange) -> None:
         ),
     )
     last = connection.execute(_LAST_NOTICE).fetchone()[0]
-    rows = [(row.action_id, row.case_id, row.owner, row.notice, row.at, row.text) for row in change.outbox]
-    connection.execute(_INSERT_OUTBOX, (last + 1, msgspec.json.encode(rows).decode()))
+    rows = [
+        (seq, row.action_id, row.case_id, row.owner, row.notice, row.at, row.text, row.at)
+        for seq, row in enumerate(change.outbox, last + 1)
+    ]
+    _INSERT_OUTBOX.run(connection, rows)
 
 
 @lru_cache
