@@ -61,7 +61,8 @@ class Consequences:
     """(system, milliseconds) of every action that was closed: since its submission."""
 
     def note(self, writes: WriteSet) -> None:
-        """These are about to be written: what is due, and the next deadline."""
+        """These are about to be written: what has happened, what is due, and the next deadline."""
+        self.history += writes.history
         written = [after for _, after in writes.updated.values()]
         if writes.inserted:
             written += [new.action for new in writes.inserted]
@@ -133,13 +134,13 @@ class Unit:
         """Let ``event`` happen to the action. Raises :class:`NotFound` or ``Refused``; then nothing changed."""
         before = self.load(action_id)
         policy = self.policies.of(before.system)
-        needs = needs_of(before, event, policy.allocation)
+        needs = needs_of(before, event, policy.allocation) if policy.allocation else NOTHING_NEEDED
         background = NOTHING_ASKED if needs is NOTHING_NEEDED else self._background(action_id, needs)
         transition = decide(before, event, Moment(self.now, policy, self._rng.random(), background))
         after, row = transition.action, transition.row
         if after is not before:
             self._change(before, after)
-            if after.state is not before.state:
+            if after.state is not before.state and (before.deadline is not None or after.state is CLOSED):
                 self._time(before, after, event, policy.timeout_ms)
         if row.history:
             why = happened_text(row.why, event)
@@ -265,7 +266,7 @@ class Unit:
             told.unpolled.append((after.system, after.id))
 
     def _time(self, before: Action, after: Action, event: Event, timeout_ms: int) -> None:
-        if before.deadline is not None and isinstance(event, SuccessReceived | FailureReceived):
+        if before.deadline is not None and isinstance(event, (SuccessReceived, FailureReceived)):
             # the deadline tells since when, by the timeout of today: a look for the attempt's end would cost a query
             self.consequences.responded.append((after.system, self.now - before.deadline + timeout_ms))
         if after.state is CLOSED:
@@ -303,7 +304,6 @@ class Unit:
             )
         )
         self._writes.history.append(row)
-        self.consequences.history.append(row)
 
     def _gather(self, action: Action, item: effect.Effect) -> None:
         writes = self._writes

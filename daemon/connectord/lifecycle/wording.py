@@ -35,6 +35,8 @@ _DECIDERS = {
 
 _NO_FURTHER = " No further tries: closed unsuccessfully."
 
+_ABOUT_SOMEBODY = frozenset({Took, Assigned})
+
 WORDS_SHOWN = 300
 """How many characters of somebody else's words a sentence holds; the card has all of them."""
 
@@ -79,11 +81,15 @@ def is_highlighted(action: Action) -> bool:
 
 def happened_text(why: str, event: Event) -> str:
     """What the history says of an event: the table's words, and whom it was about."""
-    # a match costs twice as much: every event comes by here, and hardly any is one of these
-    if isinstance(event, Took):
-        return f"{why}: {event.user}"
-    if isinstance(event, Assigned):
-        return f"{why}: to queue {event.queue}" if event.user is None else f"{why}: to user {event.user}"
+    if type(event) not in _ABOUT_SOMEBODY:  # every event comes by here, and hardly any is one of these
+        return why
+    match event:
+        case Took():
+            return f"{why}: {event.user}"
+        case Assigned(user=None):
+            return f"{why}: to queue {event.queue}"
+        case Assigned():
+            return f"{why}: to user {event.user}"
     return why
 
 
