@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import connectord_schema
 import pytest
@@ -92,22 +93,24 @@ def test_the_page_of_what_waits_tells_what_is_not_polled(store: SqliteWriter) ->
 
 
 @pytest.mark.parametrize(
-    ("sql", "index"),
+    ("module", "sql", "index"),
     [
-        ("_DUE_POLLS", "actions_poll (system=? AND next_poll_at>? AND next_poll_at<?)"),
-        ("_NEXT_POLL", "actions_poll (system=? AND next_poll_at>?)"),
-        ("_WAITING_PAGE", "actions_live (system=? AND state=? AND id>?)"),
-        ("_DUE_BESIDES", "actions_due (system=? AND <expr>=? AND due_at<?)"),
-        ("_DUE_IDS", "actions_due (system=? AND <expr>=? AND due_at<?)"),
-        ("_DUE_IDS_BESIDES", "actions_due (system=? AND <expr>=? AND due_at<?)"),
-        ("_OF_IDS", "sqlite_autoindex_actions_1 (id=?)"),
-        ("_MANUALLY_BESIDES", "actions_due (system=? AND <expr>=? AND due_at<?)"),
-        ("_NEXT_BESIDES", "actions_due (system=? AND <expr>=?)"),
-        ("_NEXT_MANUALLY_BESIDES", "actions_due (system=? AND <expr>=?)"),
+        (sqlite_due, "_DUE_POLLS", "actions_poll (system=? AND next_poll_at>? AND next_poll_at<?)"),
+        (sqlite_due, "_NEXT_POLL", "actions_poll (system=? AND next_poll_at>?)"),
+        (sqlite_writer, "_WAITING_PAGE", "actions_live (system=? AND state=? AND id>?)"),
+        (sqlite_due, "_DUE_BESIDES", "actions_due (system=? AND <expr>=? AND due_at<?)"),
+        (sqlite_due, "_DUE_IDS", "actions_due (system=? AND <expr>=? AND due_at<?)"),
+        (sqlite_due, "_DUE_IDS_BESIDES", "actions_due (system=? AND <expr>=? AND due_at<?)"),
+        (sqlite_due, "_OF_IDS", "sqlite_autoindex_actions_1 (id=?)"),
+        (sqlite_due, "_MANUALLY_BESIDES", "actions_due (system=? AND <expr>=? AND due_at<?)"),
+        (sqlite_due, "_NEXT_BESIDES", "actions_due (system=? AND <expr>=?)"),
+        (sqlite_due, "_NEXT_MANUALLY_BESIDES", "actions_due (system=? AND <expr>=?)"),
     ],
 )
-def test_each_question_goes_through_its_index_and_sorts_nothing(store: SqliteWriter, sql: str, index: str) -> None:
-    statement = getattr(sqlite_writer if hasattr(sqlite_writer, sql) else sqlite_due, sql)
+def test_each_question_goes_through_its_index_and_sorts_nothing(
+    store: SqliteWriter, module: ModuleType, sql: str, index: str
+) -> None:
+    statement = getattr(module, sql)
     values = (None,) * (len({*re.findall(r"\?[0-9]", statement)}) or statement.count("?"))
     plan = [row[3] for row in store._connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
     assert any(step.endswith(f" INDEX {index}") for step in plan), plan

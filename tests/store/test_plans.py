@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from connectord.lifecycle.action import Action, Resolution, State
@@ -18,9 +19,11 @@ from connectord.store.sqlite_rows import update_of
 from connectord.store.sqlite_writer import SqliteWriter
 
 # by the query: what its plan must begin with
-WRITER = {
+DUE = {
     "_DUE_POLLS": "SEARCH a USING INDEX actions_poll (system=? AND next_poll_at>? AND next_poll_at<?)",
     "_NEXT_POLL": "SEARCH actions USING INDEX actions_poll (system=? AND next_poll_at>?)",
+}
+WRITER = {
     "_WAITING_PAGE": "SEARCH actions USING INDEX actions_live (system=? AND state=? AND id>?)",
     "_OVERDUE": "SEARCH actions USING INDEX actions_deadline (deadline<?)",
     "_NEXT_DEADLINE": "SEARCH actions USING INDEX actions_deadline",
@@ -37,12 +40,21 @@ def stores(tmp_path: Path) -> Iterator[tuple[SqliteWriter, SqliteReader]]:
         yield writer, reader
 
 
-@pytest.mark.parametrize("name", WRITER)
-def test_the_writer_asks_an_index(name: str, stores: tuple[SqliteWriter, SqliteReader]) -> None:
-    sql = getattr(sqlite_due if name in ("_DUE_POLLS", "_NEXT_POLL") else sqlite_writer, name)
+@pytest.mark.parametrize(
+    ("module", "name", "step"),
+    [
+        (module, name, step)
+        for module, steps in ((sqlite_due, DUE), (sqlite_writer, WRITER))
+        for name, step in steps.items()
+    ],
+)
+def test_the_writer_asks_an_index(
+    module: ModuleType, name: str, step: str, stores: tuple[SqliteWriter, SqliteReader]
+) -> None:
+    sql = getattr(module, name)
     args = tuple("[]" for _ in range(sql.count("?")))
     plan = [row[3] for row in stores[0]._connection.execute(f"EXPLAIN QUERY PLAN {sql}", args)]
-    assert plan[0].startswith(WRITER[name]), plan
+    assert plan[0].startswith(step), plan
     assert not any("TEMP B-TREE" in step for step in plan), plan
 
 

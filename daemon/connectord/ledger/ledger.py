@@ -34,7 +34,7 @@ from connectord.ledger.standing import StandingClaim
 from connectord.ledger.submission import Submission
 from connectord.ledger.unit import Consequences, Unit
 from connectord.ledger.watchers import Watchers
-from connectord.lifecycle.action import Action, State
+from connectord.lifecycle.action import CLOSED, PENDING, WAITING, Action
 from connectord.lifecycle.events import Event
 from connectord.lifecycle.transitions import Transition
 from connectord.measures import LedgerMeasures
@@ -45,8 +45,6 @@ GATHERING_TURNS = 12
 IDLE_TURNS = 3
 QUEUE_LIMIT = 4096
 STORE_FULL_PAUSE_SECONDS = 1.0
-
-_CLOSED = State.CLOSED.value
 
 _change_key = attrgetter("system", "event", "from_state", "to_state")
 
@@ -253,7 +251,7 @@ class Ledger:
             measures.changes[system, event, after] += count
             if before is not None:
                 self.counts[system, before] -= count
-            if after != _CLOSED:
+            if after != CLOSED:
                 self.counts[system, after] += count
         for system, milliseconds in told.responded:
             measures.time(measures.response_seconds, system, milliseconds)
@@ -458,7 +456,7 @@ class Ledger:
 
     async def _shorten_waits(self) -> None:
         log.warning("the wall clock went back: what waits does not wait longer for it")
-        for state in (State.PENDING, State.WAITING):
+        for state in (PENDING, WAITING):
             after: str | None = ""
             while after is not None:
                 after = cast("str | None", await self.insist(op.ShortenWaits(state, after)))

@@ -134,13 +134,13 @@ class Unit:
         """Let ``event`` happen to the action. Raises :class:`NotFound` or ``Refused``; then nothing changed."""
         before = self.load(action_id)
         policy = self.policies.of(before.system)
-        needs = needs_of(before, event, policy.allocation) if policy.allocation else NOTHING_NEEDED
+        needs = needs_of(before, event, policy.allocation)
         background = NOTHING_ASKED if needs is NOTHING_NEEDED else self._background(action_id, needs)
         transition = decide(before, event, Moment(self.now, policy, self._rng.random(), background))
         after, row = transition.action, transition.row
         if after is not before:
             self._change(before, after)
-            if after.state is not before.state and (before.deadline is not None or after.state is CLOSED):
+            if after.state is not before.state:
                 self._time(before, after, event, policy.timeout_ms)
         if row.history:
             why = happened_text(row.why, event)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 from connectord.lifecycle.action import Action, Reason, Resolution, State
 from connectord.lifecycle.effects import Notice
@@ -35,7 +36,11 @@ _DECIDERS = {
 
 _NO_FURTHER = " No further tries: closed unsuccessfully."
 
-_ABOUT_SOMEBODY = frozenset({Took, Assigned})
+_ABOUT: dict[type[Event], Callable[[Any], str]] = {
+    Took: lambda event: event.user,
+    Assigned: lambda event: f"to queue {event.queue}" if event.user is None else f"to user {event.user}",
+}
+"""Whom an event is about. A look by its type: every event comes by there, and hardly any is one of these."""
 
 WORDS_SHOWN = 300
 """How many characters of somebody else's words a sentence holds; the card has all of them."""
@@ -81,16 +86,8 @@ def is_highlighted(action: Action) -> bool:
 
 def happened_text(why: str, event: Event) -> str:
     """What the history says of an event: the table's words, and whom it was about."""
-    if type(event) not in _ABOUT_SOMEBODY:  # every event comes by here, and hardly any is one of these
-        return why
-    match event:
-        case Took():
-            return f"{why}: {event.user}"
-        case Assigned(user=None):
-            return f"{why}: to queue {event.queue}"
-        case Assigned():
-            return f"{why}: to user {event.user}"
-    return why
+    about = _ABOUT.get(type(event))
+    return why if about is None else f"{why}: {about(event)}"
 
 
 def format_time(at_ms: int) -> str:

@@ -45,13 +45,13 @@ class RecentActions:
     def find(self, action_ids: Collection[str]) -> tuple[list[Action], list[str]]:
         """As :meth:`get`, of many: those that are kept, and the ids of the others."""
         kept, new = self._actions, self._new
-        found = [kept[action_id] for action_id in action_ids if action_id in kept]
-        if len(found) == len(action_ids):
-            return found, []
-        others = [action_id for action_id in action_ids if action_id not in kept]
-        if new:
-            found += [new[action_id] for action_id in others if action_id in new]
-            others = [action_id for action_id in others if action_id not in new]
+        found, others = list[Action](), list[str]()
+        for action_id in action_ids:
+            action = kept.get(action_id) or new.get(action_id)
+            if action is None:
+                others.append(action_id)
+            else:
+                found.append(action)
         return found, others
 
     def data(self, action_id: str) -> str | None:
@@ -68,16 +68,13 @@ class RecentActions:
                 self._data.pop(action.id, None)
             else:
                 kept[action.id] = action
-        while len(kept) > self._most:
-            self._data.pop(kept.popitem(last=False)[0], None)
+        self._drop_oldest()
 
     def keep_data(self, data: Mapping[str, str]) -> None:
         """This is the custom data of these actions now."""
         for action_id, text in data.items():
-            if len(text) <= LONGEST_DATA and (action_id in self._actions or action_id in self._new):
-                self._data[action_id] = text
-            else:
-                self._data.pop(action_id, None)
+            if self.get(action_id) is not None:
+                self._keep_text(action_id, text)
 
     def keep_new(self, inserted: Collection[NewAction]) -> None:
         """These were inserted; what is due at once will be claimed within seconds, unless many wait for it."""
@@ -91,8 +88,7 @@ class RecentActions:
             action = each.action
             if action.due_at == action.submitted_at:
                 self._new[action.id] = action
-                if len(each.data) <= LONGEST_DATA:
-                    self._data[action.id] = each.data
+                self._keep_text(action.id, each.data)
 
     def keep_claimed(self, claimed: Collection[DueAction], limit: int) -> None:
         """These were read, of up to ``limit`` that are due. They are about to change, and to be answered."""
@@ -101,9 +97,8 @@ class RecentActions:
         for each in claimed:
             self._actions[each.action.id] = each.action
             self._new.pop(each.action.id, None)
-            if len(each.data) <= LONGEST_DATA:
-                self._data[each.action.id] = each.data
-        self.keep(())
+            self._keep_text(each.action.id, each.data)
+        self._drop_oldest()
 
     def forget(self, action_ids: Iterable[str]) -> None:
         """These were removed, or changed by a statement that says nothing of each."""
@@ -116,3 +111,13 @@ class RecentActions:
         """Something was taken back."""
         for kept in (self._actions, self._new, self._data):
             kept.clear()
+
+    def _keep_text(self, action_id: str, text: str) -> None:
+        if len(text) <= LONGEST_DATA:
+            self._data[action_id] = text
+        else:
+            self._data.pop(action_id, None)
+
+    def _drop_oldest(self) -> None:
+        while len(self._actions) > self._most:
+            self._data.pop(self._actions.popitem(last=False)[0], None)

@@ -1,16 +1,15 @@
-"""One change of many actions at once: a statement each for the actions, their history and the notifications."""
+"""One change of many actions at once: few statements for the actions, their history and the notifications."""
 
 from __future__ import annotations
 
 import sqlite3
 from functools import lru_cache
 
-import msgspec
-
 from connectord.lifecycle.action import FIELDS
 from connectord.lifecycle.alike import AlikeAction
 from connectord.store.base import AlikeChange
-from connectord.store.sqlite_many import inserting
+from connectord.store.sqlite_outbox import NumberedInsert, outbox_values
+from connectord.store.sqlite_rows import id_list
 
 _OVER_LIMIT = (
     "SELECT a.id, a.system, a.case_id, coalesce(c.owner, a.owner), a.submitted_at, a.attempts, a.manual, a.probe, "
@@ -22,8 +21,7 @@ _INSERT_HISTORY = (
     "INSERT INTO history (seq, action_id, at, from_state, to_state, event, rules, why, who, note, config_version) "
     "SELECT ? + key, value, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM json_each(?)"
 )
-_LAST_NOTICE = "SELECT max(coalesce((SELECT max(seq) FROM outbox), 0), outbox_through) FROM retention"
-_INSERT_OUTBOX = inserting("outbox", ["seq", "action_id", "case_id", "owner", "notice", "at", "text", "next_try_at"])
+_INSERT_OUTBOX = NumberedInsert()
 
 
 def over_limit(connection: sqlite3.Connection, system: str, attempts: int, limit: int) -> list[AlikeAction]:
@@ -33,7 +31,7 @@ def over_limit(connection: sqlite3.Connection, system: str, attempts: int, limit
 
 def change_alike(connection: sqlite3.Connection, change: AlikeChange) -> None:
     """Write it, in the open transaction."""
-    ids = msgspec.json.encode(change.ids).decode()
+    ids = id_list(change.ids)
     connection.execute(_update(tuple(change.changes)), (*change.changes.values(), ids))
     first = change.history[0]
     connection.execute(
@@ -52,12 +50,7 @@ def change_alike(connection: sqlite3.Connection, change: AlikeChange) -> None:
             ids,
         ),
     )
-    last = connection.execute(_LAST_NOTICE).fetchone()[0]
-    rows = [
-        (seq, row.action_id, row.case_id, row.owner, row.notice, row.at, row.text, row.at)
-        for seq, row in enumerate(change.outbox, last + 1)
-    ]
-    _INSERT_OUTBOX.run(connection, rows)
+    _INSERT_OUTBOX.run(connection, outbox_values(change.outbox))
 
 
 @lru_cache

@@ -11,6 +11,7 @@ import msgspec
 from connectord.lifecycle.action import Action, changed_fields
 from connectord.store.base import DataMerge, NewAction, WriteSet
 from connectord.store.sqlite_many import RowStatement, SingleStatement, inserting, updating
+from connectord.store.sqlite_outbox import NumberedInsert, outbox_values
 from connectord.store.sqlite_rows import DATA_COLUMNS, insert_of, said_columns, update_of
 
 LATE_RESPONSES_KEPT = 100
@@ -35,17 +36,13 @@ _INSERT_LATE = SingleStatement(
     "INSERT INTO late_responses (action_id, digest, at, status, reason, data) SELECT ?, ?, ?, ?, ?, ? "  # noqa: S608
     f"WHERE (SELECT count(*) FROM late_responses WHERE action_id = ?) < {LATE_RESPONSES_KEPT} ON CONFLICT DO NOTHING"
 )
-_INSERT_OUTBOX = SingleStatement(
-    # a number that was given out is not given out again, though what had it is gone: receivers go by it
-    "INSERT INTO outbox (seq, action_id, case_id, owner, notice, at, text, next_try_at) "
-    "SELECT 1 + max(coalesce((SELECT max(seq) FROM outbox), 0), outbox_through), ?, ?, ?, ?, ?, ?, ? FROM retention"
-)
+_INSERT_OUTBOX = NumberedInsert()
 _UPSERT_TURN = SingleStatement(
     "INSERT INTO group_turns (group_name, member) VALUES (?, ?) ON CONFLICT (group_name) DO UPDATE "
     "SET member = excluded.member"
 )
 
-Write: TypeAlias = tuple[RowStatement | SingleStatement, Sequence[Sequence[Any]]]
+Write: TypeAlias = tuple[RowStatement | SingleStatement | NumberedInsert, Sequence[Sequence[Any]]]
 
 
 @dataclass(slots=True)
@@ -104,8 +101,7 @@ def writes_of(changes: WriteSet, merged: MergedData) -> list[Write]:
         writes.append((_INSERT_MERGES, [(merge.seq, text, merge.case_id) for merge, text in brought]))
         writes.append((_SET_CASE_DATA, [(*data, case_id) for case_id, data in merged.cases.items()]))
     if changes.outbox:
-        told = [(row.action_id, row.case_id, row.owner, row.notice, row.at, row.text, row.at) for row in changes.outbox]
-        writes.append((_INSERT_OUTBOX, told))
+        writes.append((_INSERT_OUTBOX, outbox_values(changes.outbox)))
     if changes.turns:
         writes.append((_UPSERT_TURN, list(changes.turns.items())))
     return writes

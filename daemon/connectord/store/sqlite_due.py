@@ -40,21 +40,21 @@ def _due_in(turn: int, limit: str, besides: str, columns: str = _DUE_COLUMNS, jo
     )
 
 
-def _due_in_turns(*of: str, besides: str = "") -> str:
+def _due_in_turns(columns: str = _DUE_COLUMNS, join: str = _WITH_CASE, besides: str = "") -> str:
     # SQLite takes one after the other and stops at the last limit: what is not needed costs a step into the index
     turns = (
-        _due_in(MANUAL_TURN, "?3", besides, *of),
-        _due_in(RETRY_TURN, "?4", besides, *of),
-        _due_in(FIRST_TURN, "?3", besides, *of),
-        _due_in(RETRY_TURN, "?3 OFFSET ?4", besides, *of),
+        _due_in(MANUAL_TURN, "?3", besides, columns, join),
+        _due_in(RETRY_TURN, "?4", besides, columns, join),
+        _due_in(FIRST_TURN, "?3", besides, columns, join),
+        _due_in(RETRY_TURN, "?3 OFFSET ?4", besides, columns, join),
     )
     return f"{' UNION ALL '.join(turns)} LIMIT ?3"
 
 
 _DUE = _due_in_turns()
 _DUE_BESIDES = _due_in_turns(besides=_BESIDES_THOSE)
-_DUE_IDS = _due_in_turns("a.id", "")
-_DUE_IDS_BESIDES = _due_in_turns("a.id", "", besides=_BESIDES_THOSE)
+_DUE_IDS = _due_in_turns("a.id", join="")
+_DUE_IDS_BESIDES = _due_in_turns("a.id", join="", besides=_BESIDES_THOSE)
 _OF_IDS = f"SELECT {_DUE_COLUMNS} FROM actions a {_WITH_CASE} WHERE a.id {_THESE}"  # noqa: S608
 _CASES = f"SELECT id, owner, data FROM cases WHERE id {_THESE}"  # noqa: S608
 _MANUALLY = _due_in(MANUAL_TURN, "?3", "")

@@ -113,10 +113,8 @@ class SqliteWriter:
         for statement, rows in writes_of(changes, merged):
             statement.run(self._connection, rows)
         recent = self._recent
-        if changes.inserted:
-            recent.keep_new(changes.inserted)
-        if merged.actions:
-            recent.keep_data(merged.actions)
+        recent.keep_new(changes.inserted)
+        recent.keep_data(merged.actions)
         recent.keep([after for _, after in changes.updated.values()])
 
     def _merge(self, changes: WriteSet) -> MergedData:
